@@ -1,0 +1,119 @@
+"""Owns every setting: its name, its default, its bounds and what it is for. Read by config/load.py, used by every service."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A group of settings. Unknown names are errors, not noise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(Section):
+    kind: Literal["sim", "transformers"] = "transformers"
+    """Which engine both phases run."""
+    model: str = ""
+    """A Hugging Face id or a folder. Empty: the built-in model of the sim engine, or a small random one."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["cpu"] = "cpu"
+    threads: Positive = 1
+    """CPU threads of each worker's math."""
+
+
+class PoolSettings(Section):
+    pages: Positive = 2048
+    """Pages of the one KV pool that both phases share."""
+    page_tokens: Positive = 16
+    prefill_share: Share = 0.5
+    """Part of the pool that the prefill workers own together; the decode workers own the rest."""
+
+
+class PrefillSettings(Section):
+    workers: Positive = 1
+    chunk_tokens: Positive = 512
+    """Most prompt tokens of one step, over all prompts in it."""
+    max_batch: Positive = 16
+    """Most prompts of one step."""
+
+
+class DecodeSettings(Section):
+    workers: Positive = 1
+    max_batch: Positive = 64
+    """Most sequences of one step."""
+
+
+class RouterSettings(Section):
+    listen: str = "127.0.0.1:50051"
+    """gRPC address: HOST:PORT or unix:PATH."""
+    policy: Literal["fcfs", "shortest", "priority"] = "fcfs"
+    max_queue: Positive = 256
+    """Requests that may wait for a prefill worker; one more is refused with RESOURCE_EXHAUSTED."""
+    prefill_inflight: Positive = 16
+    """Requests given to one prefill worker at a time; the others wait in the router, where the policy orders them."""
+    decode_inflight: Positive = 256
+    """Requests given to one decode worker at a time."""
+    default_max_tokens: Positive = 128
+    max_stop_strings: Positive = 8
+    max_stop_chars: Positive = 128
+    max_metadata_bytes: Positive = 8192
+    retries: Annotated[int, Field(ge=0)] = 1
+    """How often a request whose worker was lost before its first decoded token is prefilled again."""
+
+
+class StoreSettings(Section):
+    socket: Path = Path("store.sock")
+    """Unix socket, relative to run_dir."""
+    name: str = "local"
+    beat_s: Seconds = 3.0
+    lease_s: Seconds = 20.0
+
+
+class RedisSettings(Section):
+    url: str = ""
+    """redis://, rediss:// or unix:// URL. Empty: `splitwiser up` starts a server of its own."""
+    prefix: str = "splitwiser:"
+    timeout_s: Seconds = 0.2
+    lease_s: Seconds = 20.0
+
+
+class TelemetrySettings(Section):
+    otlp_endpoint: str = ""
+    """OTLP gRPC endpoint, such as http://127.0.0.1:4317. Empty: spans stay in the local timeline."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Prometheus port of each service; 0 takes a free one and writes it to the service's card in run_dir."""
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    record_content: bool = False
+    """Put prompt and completion text into spans. Off: no text leaves the request's own stream."""
+
+
+class SimSettings(Section):
+    """The sim engine's cost model, in microseconds."""
+
+    prefill_us_per_token: Annotated[float, Field(ge=0)] = 20.0
+    decode_step_us: Annotated[float, Field(ge=0)] = 2000.0
+    decode_us_per_sequence: Annotated[float, Field(ge=0)] = 20.0
+    max_model_tokens: Positive = 8192
+
+
+class Settings(Section):
+    """Everything. Sections may be set by file ([router] listen = ...), environment (SPLITWISER_ROUTER__LISTEN) or flag."""
+
+    run_dir: Path = Path("runs/local")
+    """Sockets, service cards, logs and the timeline of one local stack."""
+    engine: EngineSettings = EngineSettings()
+    pool: PoolSettings = PoolSettings()
+    prefill: PrefillSettings = PrefillSettings()
+    decode: DecodeSettings = DecodeSettings()
+    router: RouterSettings = RouterSettings()
+    store: StoreSettings = StoreSettings()
+    redis: RedisSettings = RedisSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    sim: SimSettings = SimSettings()

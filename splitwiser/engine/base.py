@@ -1,0 +1,144 @@
+"""Owns the contract of an engine: one Protocol for each phase, and the plain data that crosses it.
+
+An engine computes; it never talks to the store, Redis or a peer. The services around it move pages between owners and
+tell the engine's OwnedPages what moved.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.pool import OwnedPages
+
+
+class FinishReason(Enum):
+    """Why a sequence ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. temperature 0 is greedy; top_k 0 means all. Token i of a request depends on (seed, i) alone."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a sequence ends: after max_tokens, or at a token of stop_token_ids (end of sequence included, unless ignored)."""
+
+    max_tokens: int
+    stop_token_ids: frozenset[int]
+
+    def reason(self, token_id: int, tokens: int) -> FinishReason | None:
+        """Why the sequence ends with token_id as its tokens-th token; None when it goes on."""
+        if token_id in self.stop_token_ids:
+            return FinishReason.STOP
+        return FinishReason.LENGTH if tokens >= self.max_tokens else None
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillJob:
+    """One prompt. priority: lower first."""
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    sampling: Sampling
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpan:
+    """One request's part in one engine step, on the wall clock: for spans and the timeline."""
+
+    start_ns: int
+    end_ns: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """A prompt's result. pages hold the KV of every prompt token and are still prefill's own."""
+
+    first_token: int
+    pages: tuple[int, ...]
+    chunks: tuple[StepSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeJob:
+    """One adopted request: pages[: pages_for(prompt_tokens)] hold the prompt's KV, the rest is room to grow.
+
+    on_token takes every generated token as soon as its step is over; token 0 is prefill's and is not repeated.
+    """
+
+    request_id: str
+    first_token: int
+    prompt_tokens: int
+    pages: tuple[int, ...]
+    sampling: Sampling
+    stop: StopRule
+    on_token: Callable[[int], None]
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A request's end. tokens counts those given to on_token. steps is empty only if no step ran."""
+
+    finish_reason: FinishReason
+    tokens: int
+    first_step: StepSpan
+    last_step: StepSpan
+    first_step_done_monotonic_ns: int
+
+
+class PrefillEngine(Protocol):
+    """Turns prompts into pages and a first token."""
+
+    @property
+    def layout(self) -> PoolLayout: ...
+
+    @property
+    def pages(self) -> OwnedPages: ...
+
+    async def run(self) -> None:
+        """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation; raises when the engine is broken."""
+
+    async def prefill(self, job: PrefillJob) -> Prefilled:
+        """Wait for pages and a place in a batch, run the prompt, and return it; the caller then owns the result's pages.
+
+        Cancelling stops the work at the next chunk border and frees the pages.
+        """
+
+
+class DecodeEngine(Protocol):
+    """Continues adopted requests."""
+
+    @property
+    def layout(self) -> PoolLayout: ...
+
+    @property
+    def pages(self) -> OwnedPages: ...
+
+    async def run(self) -> None:
+        """The engine's only loop, as for prefill."""
+
+    async def decode(self, job: DecodeJob) -> Decoded:
+        """Generate until the stop rule ends it. The caller frees job.pages afterwards, when no step uses them any more.
+
+        Cancelling takes the request out of the batch; the call returns only after the step in flight is over.
+        """
+
+
+class StepObserver(Protocol):
+    """Told of every engine step: the timeline and the metrics."""
+
+    def __call__(self, phase: str, span: StepSpan, batch_size: int, requests: Sequence[str]) -> None: ...

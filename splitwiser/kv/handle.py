@@ -1,0 +1,27 @@
+"""Owns the KV handle: where a request's KV is and under which epoch it may be claimed, once."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Epoch:
+    """The fence. A restarted store draws a new incarnation; every grant raises the counter, so no pair ever comes twice."""
+
+    incarnation: int
+    counter: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation:016x}.{self.counter}"
+
+
+@dataclass(frozen=True, slots=True)
+class KvHandle:
+    """Granted pages. handle_id says whose they are, epoch which grant it was."""
+
+    store: str
+    handle_id: str
+    epoch: Epoch
+    pages: tuple[int, ...]
+    tokens: int
+    layout_hash: str
+    granted_monotonic_ns: int

@@ -1,0 +1,92 @@
+"""Owns a worker's side of the pool: which pages are its own, which of those are free, and who waits for some.
+
+Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together are all that the worker owns.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+
+from splitwiser.errors import PromptTooLong
+
+
+class OwnedPages:
+    """The pages of one worker. All methods run on one event loop's thread."""
+
+    def __init__(self, pages: Iterable[int] = ()) -> None:
+        self._free = deque(pages)
+        self._in_use: set[int] = set()
+        self._waiters: deque[tuple[int, asyncio.Future[tuple[int, ...]]]] = deque()
+        self.capacity = len(self._free)
+
+    @property
+    def free_count(self) -> int:
+        return len(self._free)
+
+    @property
+    def in_use_count(self) -> int:
+        return len(self._in_use)
+
+    def can_allocate(self, count: int) -> bool:
+        """Whether count pages are free and nobody waits in front."""
+        return not self._waiters and count <= len(self._free)
+
+    def allocate(self, count: int) -> tuple[int, ...]:
+        """Take count free pages into use; call only after can_allocate."""
+        assert self.can_allocate(count), (count, len(self._free))
+        return self._take(count)
+
+    async def reserve(self, count: int) -> tuple[int, ...]:
+        """Wait, first come first served, for count free pages and take them into use. Cancelling leaves nothing behind."""
+        if count > self.capacity:
+            raise PromptTooLong(
+                f"needs {count} pages, the worker's share is {self.capacity}",
+                help="shorten prompt or max_tokens, or raise pool.pages",
+            )
+        if self.can_allocate(count):
+            return self._take(count)
+        future: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
+        self._waiters.append((count, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.free(future.result())
+            else:
+                self._waiters = deque(entry for entry in self._waiters if entry[1] is not future)
+                self._serve_waiters()
+            raise
+
+    def free(self, pages: Iterable[int]) -> None:
+        """Pages in use become free again."""
+        for page in pages:
+            self._in_use.remove(page)
+            self._free.append(page)
+        self._serve_waiters()
+
+    def hand_over(self, pages: Iterable[int]) -> None:
+        """Pages in use now belong to somebody else."""
+        for page in pages:
+            self._in_use.remove(page)
+
+    def adopt(self, pages: Iterable[int]) -> None:
+        """Somebody else's pages are now this worker's, in use."""
+        for page in pages:
+            assert page not in self._in_use, page
+            self._in_use.add(page)
+
+    def receive(self, pages: Iterable[int]) -> None:
+        """Somebody else's pages are now this worker's, free."""
+        self._free.extend(pages)
+        self._serve_waiters()
+
+    def _take(self, count: int) -> tuple[int, ...]:
+        pages = tuple(self._free.popleft() for _ in range(count))
+        self._in_use.update(pages)
+        return pages
+
+    def _serve_waiters(self) -> None:
+        while self._waiters and self._waiters[0][0] <= len(self._free):
+            count, future = self._waiters.popleft()
+            if not future.done():
+                future.set_result(self._take(count))

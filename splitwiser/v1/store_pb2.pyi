@@ -1,0 +1,214 @@
+from splitwiser.v1 import kv_pb2 as _kv_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLE_UNSPECIFIED: _ClassVar[Role]
+    ROLE_PREFILL: _ClassVar[Role]
+    ROLE_DECODE: _ClassVar[Role]
+    ROLE_OBSERVER: _ClassVar[Role]
+ROLE_UNSPECIFIED: Role
+ROLE_PREFILL: Role
+ROLE_DECODE: Role
+ROLE_OBSERVER: Role
+
+class StoreRequest(_message.Message):
+    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTACH_FIELD_NUMBER: _ClassVar[int]
+    BEAT_FIELD_NUMBER: _ClassVar[int]
+    OBTAIN_SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    ACQUIRE_PAGES_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_PAGES_FIELD_NUMBER: _ClassVar[int]
+    GRANT_PAGES_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_PAGES_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_GRANT_FIELD_NUMBER: _ClassVar[int]
+    READ_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    call_id: int
+    attach: Attach
+    beat: Beat
+    obtain_segment: ObtainSegment
+    publish_segment: PublishSegment
+    acquire_pages: AcquirePages
+    release_pages: ReleasePages
+    grant_pages: GrantPages
+    claim_pages: ClaimPages
+    withdraw_grant: WithdrawGrant
+    read_counts: ReadCounts
+    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ...) -> None: ...
+
+class Attach(_message.Message):
+    __slots__ = ("role", "name")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    role: Role
+    name: str
+    def __init__(self, role: _Optional[_Union[Role, str]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class Beat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ObtainSegment(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class PublishSegment(_message.Message):
+    __slots__ = ("name", "size_bytes", "pages", "layout_hash")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size_bytes: int
+    pages: int
+    layout_hash: str
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., pages: _Optional[int] = ..., layout_hash: _Optional[str] = ...) -> None: ...
+
+class AcquirePages(_message.Message):
+    __slots__ = ("count",)
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    def __init__(self, count: _Optional[int] = ...) -> None: ...
+
+class ReleasePages(_message.Message):
+    __slots__ = ("pages",)
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    pages: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, pages: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GrantPages(_message.Message):
+    __slots__ = ("handle_id", "pages", "tokens", "layout_hash")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    pages: _containers.RepeatedScalarFieldContainer[int]
+    tokens: int
+    layout_hash: str
+    def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ..., tokens: _Optional[int] = ..., layout_hash: _Optional[str] = ...) -> None: ...
+
+class ClaimPages(_message.Message):
+    __slots__ = ("handle_id", "epoch", "layout_hash", "give")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    GIVE_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    epoch: _kv_pb2.Epoch
+    layout_hash: str
+    give: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ..., layout_hash: _Optional[str] = ..., give: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class WithdrawGrant(_message.Message):
+    __slots__ = ("handle_id", "epoch")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    epoch: _kv_pb2.Epoch
+    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ...) -> None: ...
+
+class ReadCounts(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StoreReply(_message.Message):
+    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    GRANT_CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    call_id: int
+    attached: Attached
+    done: Done
+    failure: Failure
+    segment: Segment
+    pages: Pages
+    granted: _kv_pb2.KvHandle
+    counts: Counts
+    grant_claimed: GrantClaimed
+    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ...) -> None: ...
+
+class Attached(_message.Message):
+    __slots__ = ("store", "incarnation", "lease_seconds")
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    store: str
+    incarnation: int
+    lease_seconds: float
+    def __init__(self, store: _Optional[str] = ..., incarnation: _Optional[int] = ..., lease_seconds: _Optional[float] = ...) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("reason", "message", "help")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HELP_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    help: str
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., help: _Optional[str] = ...) -> None: ...
+
+class Segment(_message.Message):
+    __slots__ = ("present", "size_bytes", "layout_hash")
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    present: bool
+    size_bytes: int
+    layout_hash: str
+    def __init__(self, present: _Optional[bool] = ..., size_bytes: _Optional[int] = ..., layout_hash: _Optional[str] = ...) -> None: ...
+
+class Pages(_message.Message):
+    __slots__ = ("pages",)
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    pages: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, pages: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GrantClaimed(_message.Message):
+    __slots__ = ("handle_id", "pages")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    pages: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Counts(_message.Message):
+    __slots__ = ("total", "free", "prefill", "granted", "decode", "grants", "claims", "refusals")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FREE_FIELD_NUMBER: _ClassVar[int]
+    PREFILL_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    DECODE_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
+    CLAIMS_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    free: int
+    prefill: int
+    granted: int
+    decode: int
+    grants: int
+    claims: int
+    refusals: int
+    def __init__(self, total: _Optional[int] = ..., free: _Optional[int] = ..., prefill: _Optional[int] = ..., granted: _Optional[int] = ..., decode: _Optional[int] = ..., grants: _Optional[int] = ..., claims: _Optional[int] = ..., refusals: _Optional[int] = ...) -> None: ...
