@@ -1,0 +1,53 @@
+"""Owns what a scheduler hands to a runner: one step's work, for either phase. A runner is the model; a scheduler never sees it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from splitwiser.engine.base import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillChunk:
+    """Prompt tokens start to end (exclusive) of one request. KV of the tokens before start is already in pages."""
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    start: int
+    end: int
+    pages: tuple[int, ...]
+    sampling: Sampling
+
+    @property
+    def completes(self) -> bool:
+        """Whether this chunk ends the prompt, so that the step samples the first token."""
+        return self.end == len(self.token_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSlot:
+    """One sequence in a decode step: token goes in at position, its KV is written there, and token number index comes out.
+
+    index counts generated tokens from 0 (prefill's), so the first decode step samples index 1.
+    """
+
+    request_id: str
+    token: int
+    position: int
+    index: int
+    pages: tuple[int, ...]
+    sampling: Sampling
+
+
+class PrefillRunner(Protocol):
+    """Runs prompt chunks over the pool."""
+
+    async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
+        """Write the chunks' KV; return the first token (index 0) for each chunk that completes its prompt, else None."""
+
+
+class DecodeRunner(Protocol):
+    """Runs one token of every slot over the pool."""
+
+    async def run(self, slots: Sequence[DecodeSlot]) -> Sequence[int]:
+        """Write each slot's KV at its position; return one new token for each slot."""
