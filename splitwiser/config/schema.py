@@ -1,4 +1,4 @@
-"""Owns every setting: its name, its default, its bounds and what it is for. Read by config/load.py, used by every service."""
+"""Owns every setting: its name, its default, its bounds and what it is for. Read by config/load.py."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Section(BaseModel):
     """A group of settings. Unknown names are errors, not noise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class EngineSettings(Section):
@@ -62,7 +62,11 @@ class RouterSettings(Section):
     default_max_tokens: Positive = 128
     max_stop_strings: Positive = 8
     max_stop_chars: Positive = 128
+    max_prompt_bytes: Positive = 1 << 20
+    """Longest prompt text that is tokenized at all."""
     max_metadata_bytes: Positive = 8192
+    allow_plaintext: bool = False
+    """Serve without TLS on an address beyond this machine, where the network itself is trusted."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often a request whose worker was lost before its first decoded token is prefilled again."""
 
@@ -103,8 +107,17 @@ class SimSettings(Section):
     max_model_tokens: Positive = 8192
 
 
+class StackSettings(Section):
+    """The local stack that `splitwiser up` runs."""
+
+    start_timeout_s: Seconds = 120.0
+    """How long its services may take until every one of them is ready."""
+    stop_timeout_s: Seconds = 10.0
+    """How long a service may take to drain after SIGTERM; SIGKILL follows."""
+
+
 class Settings(Section):
-    """Everything. Sections may be set by file ([router] listen = ...), environment (SPLITWISER_ROUTER__LISTEN) or flag."""
+    """Everything. Set by file ([router] listen = ...), environment (SPLITWISER_ROUTER__LISTEN) or flag."""
 
     run_dir: Path = Path("runs/local")
     """Sockets, service cards, logs and the timeline of one local stack."""
@@ -117,3 +130,4 @@ class Settings(Section):
     redis: RedisSettings = RedisSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     sim: SimSettings = SimSettings()
+    stack: StackSettings = StackSettings()

@@ -1,0 +1,69 @@
+"""Owns the checks across settings: what no single field can tell. Looks at nothing but the settings themselves."""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from splitwiser.config.address import parse_address
+from splitwiser.config.problem import Problem, raise_problems
+from splitwiser.config.schema import Settings
+
+Origin = Callable[[tuple[str, ...]], str]
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise ConfigurationError with all that is wrong across fields. For settings that load_settings did not make."""
+    problems = find_problems(settings, lambda _: "the caller")
+    if problems:
+        raise_problems(problems)
+
+
+def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
+    """All that is wrong across fields. origin tells who set a path."""
+    checks = (_listen, _pool_shares, _beat, _redis, _otlp)
+    return [
+        Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
+        for check in checks
+        for field, value, cause, remedy in check(settings)
+    ]
+
+
+Found = Iterator[tuple[str, object, str, str]]
+
+
+def _listen(settings: Settings) -> Found:
+    try:
+        parse_address(settings.router.listen)
+    except ValueError as error:
+        yield "router.listen", settings.router.listen, str(error), "give HOST:PORT or unix:PATH"
+
+
+def _pool_shares(settings: Settings) -> Found:
+    """Every worker needs a page, or none of its requests could ever run."""
+    pool, value = settings.pool, settings.pool.prefill_share
+    prefill = int(pool.pages * pool.prefill_share)
+    shares = (("prefill", prefill, settings.prefill.workers), ("decode", pool.pages - prefill, settings.decode.workers))
+    for phase, pages, workers in shares:
+        if pages < workers:
+            cause = f"leaves {pages} of {pool.pages} pages for {workers} {phase} workers"
+            yield "pool.prefill_share", value, cause, "raise pool.pages, or change pool.prefill_share or the workers"
+
+
+def _beat(settings: Settings) -> Found:
+    """One late beat must not cost a lease."""
+    store = settings.store
+    if store.beat_s * 2 > store.lease_s:
+        cause = f"a lease of {store.lease_s} s ends before the second beat"
+        yield "store.beat_s", store.beat_s, cause, "give at most half of store.lease_s"
+
+
+def _redis(settings: Settings) -> Found:
+    url = settings.redis.url
+    if url and urlsplit(url).scheme not in REDIS_SCHEMES:
+        yield "redis.url", url, "not a Redis URL", "give redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH"
+
+
+def _otlp(settings: Settings) -> Found:
+    endpoint = settings.telemetry.otlp_endpoint
+    if endpoint and not (urlsplit(endpoint).scheme in ("http", "https") and urlsplit(endpoint).netloc):
+        yield "telemetry.otlp_endpoint", endpoint, "not an http URL", "give a URL such as http://127.0.0.1:4317"

@@ -1,0 +1,40 @@
+"""Settings that are right one by one and wrong together are found before anything starts."""
+
+from typing import Any
+
+import pytest
+
+from splitwiser.config.check import check_settings
+from splitwiser.config.schema import Settings
+from splitwiser.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"pool": {"pages": 2, "prefill_share": 0.4}}, "pool.prefill_share"),
+        ({"pool": {"pages": 3}, "decode": {"workers": 3}}, "pool.prefill_share"),
+        ({"store": {"beat_s": 15, "lease_s": 20}}, "store.beat_s"),
+        ({"redis": {"url": "http://127.0.0.1:6379"}}, "redis.url"),
+        ({"redis": {"url": "127.0.0.1:6379"}}, "redis.url"),
+        ({"telemetry": {"otlp_endpoint": "127.0.0.1:4317"}}, "telemetry.otlp_endpoint"),
+        ({"router": {"listen": "50051"}}, "router.listen"),
+        ({"router": {"listen": "127.0.0.1:99999"}}, "router.listen"),
+        ({"router": {"listen": "127.0.0.1:http"}}, "router.listen"),
+        ({"router": {"listen": "::1:50051"}}, "router.listen"),
+        ({"router": {"listen": "unix:"}}, "router.listen"),
+        ({"router": {"listen": "unix:/" + "x" * 107}}, "router.listen"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        check_settings(Settings.model_validate(values))
+    assert raised.value.field == field
+    assert raised.value.help
+
+
+@pytest.mark.parametrize(
+    "listen", ["localhost:0", "127.0.0.1:50051", "[::1]:50051", "unix:router.sock", "unix:///run/r"]
+)
+def test_every_form_of_address_is_taken(listen: str) -> None:
+    check_settings(Settings.model_validate({"router": {"listen": listen}}))
