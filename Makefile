@@ -1,0 +1,77 @@
+# Every task of the project. `make` alone lists them; CI runs the same ones through .ci/run.
+
+# The first Python that is new enough; name another with `make setup PYTHON=python3.12`.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP_FLAGS ?= $(if $(CI),--quiet)
+PROTOS := $(wildcard proto/splitwiser/v1/*.proto)
+PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format style types imports spelling \
+	proto proto-check proto-lint docs lock hooks clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with everything in it, at the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt tools/setup.sh
+	@PYTHON="$(PYTHON)" PIP_FLAGS="$(PIP_FLAGS)" sh tools/setup.sh $(VENV)
+	@touch $@
+
+demo: setup ## Serve a small model split in two and show its timeline; MODEL= takes a Hugging Face id or folder
+	@$(BIN)/splitwiser demo $(if $(MODEL),--model "$(MODEL)")
+
+test: setup ## Run the tests (those marked slow apart); ARGS= goes to pytest
+	$(BIN)/python -m pytest tests -m "not slow" $(ARGS)
+
+test-slow: setup ## Run the tests marked slow; ARGS= goes to pytest
+	$(BIN)/python -m pytest tests -m slow $(ARGS)
+
+lint: style types imports spelling proto-check proto-lint ## Check style, types, import directions, spelling and the protocol
+
+format: setup ## Format the code and fix what can be fixed by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+style: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+spelling: setup
+	$(BIN)/typos
+
+proto: setup ## Generate splitwiser/v1 from proto/
+	$(call PROTOC,.)
+
+proto-check: setup
+	@rm -rf .cache/proto && mkdir -p .cache/proto
+	@$(call PROTOC,.cache/proto)
+	@diff -r -q -x __init__.py -x __pycache__ .cache/proto/splitwiser/v1 splitwiser/v1 || \
+		{ echo "splitwiser/v1 is not what proto/ generates."; echo "help: run 'make proto' and commit the result"; exit 1; }
+
+proto-lint: ## Check proto/ by buf's rules, and that a released protocol still works (needs Go)
+	@sh tools/proto-lint.sh
+
+docs: setup ## Write the pages that are generated from code
+	$(BIN)/python tools/configuration_page.py
+
+lock: setup ## Renew constraints.txt for pyproject.toml; UPGRADE=1 takes the newest versions too
+	@printf 'pip\nsetuptools\n' | $(BIN)/uv pip compile pyproject.toml - --quiet --all-extras --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --output-file constraints.txt
+
+hooks: setup ## Run the quick checks at every commit
+	$(BIN)/pre-commit install
+
+clean: ## Remove caches and runs; .venv stays
+	rm -rf .cache/proto .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis runs
