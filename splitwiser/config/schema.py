@@ -22,7 +22,9 @@ class EngineSettings(Section):
     model: str = ""
     """A Hugging Face id or a folder. Empty: the built-in model of the sim engine, or a small random one."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number type of the weights and of the KV pool."""
     device: Literal["cpu"] = "cpu"
+    """Where the workers compute."""
     threads: Positive = 1
     """CPU threads of each worker's math."""
 
@@ -31,12 +33,14 @@ class PoolSettings(Section):
     pages: Positive = 2048
     """Pages of the one KV pool that both phases share."""
     page_tokens: Positive = 16
+    """Tokens of one page."""
     prefill_share: Share = 0.5
     """Part of the pool that the prefill workers own together; the decode workers own the rest."""
 
 
 class PrefillSettings(Section):
     workers: Positive = 1
+    """Prefill processes."""
     chunk_tokens: Positive = 512
     """Most prompt tokens of one step, over all prompts in it."""
     max_batch: Positive = 16
@@ -45,6 +49,7 @@ class PrefillSettings(Section):
 
 class DecodeSettings(Section):
     workers: Positive = 1
+    """Decode processes."""
     max_batch: Positive = 64
     """Most sequences of one step."""
 
@@ -53,6 +58,7 @@ class RouterSettings(Section):
     listen: str = "127.0.0.1:50051"
     """gRPC address: HOST:PORT or unix:PATH."""
     policy: Literal["fcfs", "shortest", "priority"] = "fcfs"
+    """Who is prefilled next: first come first served, the shortest prompt, or the lowest priority number."""
     max_queue: Positive = 256
     """Requests that may wait for a prefill worker; one more is refused with RESOURCE_EXHAUSTED."""
     prefill_inflight: Positive = 16
@@ -60,11 +66,15 @@ class RouterSettings(Section):
     decode_inflight: Positive = 256
     """Requests given to one decode worker at a time."""
     default_max_tokens: Positive = 128
+    """Longest completion of a request that sets no max_tokens."""
     max_stop_strings: Positive = 8
+    """Most stop strings of one request."""
     max_stop_chars: Positive = 128
+    """Longest stop string."""
     max_prompt_bytes: Positive = 1 << 20
     """Longest prompt text that is tokenized at all."""
     max_metadata_bytes: Positive = 8192
+    """Most gRPC metadata of one call."""
     allow_plaintext: bool = False
     """Serve without TLS on an address beyond this machine, where the network itself is trusted."""
     retries: Annotated[int, Field(ge=0)] = 1
@@ -75,16 +85,22 @@ class StoreSettings(Section):
     socket: Path = Path("store.sock")
     """Unix socket, relative to run_dir."""
     name: str = "local"
+    """Name of this store in handles, so that a handle of another store is told apart."""
     beat_s: Seconds = 3.0
+    """How often a worker says that it is alive."""
     lease_s: Seconds = 20.0
+    """How long a worker may be silent before its pages return to the free set; its socket's end frees them at once."""
 
 
 class RedisSettings(Section):
     url: str = ""
     """redis://, rediss:// or unix:// URL. Empty: `splitwiser up` starts a server of its own."""
     prefix: str = "splitwiser:"
+    """First part of every key; stacks that share a server need one each."""
     timeout_s: Seconds = 0.2
+    """Longest wait for one answer; after it the registry counts as unavailable."""
     lease_s: Seconds = 20.0
+    """How long the entry of a request outlives its last renewal."""
 
 
 class TelemetrySettings(Section):
@@ -93,7 +109,9 @@ class TelemetrySettings(Section):
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Prometheus port of each service; 0 takes a free one and writes it to the service's card in run_dir."""
     log_format: Literal["console", "json"] = "console"
+    """Lines for people or for machines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
     record_content: bool = False
     """Put prompt and completion text into spans. Off: no text leaves the request's own stream."""
 
@@ -102,9 +120,13 @@ class SimSettings(Section):
     """The sim engine's cost model, in microseconds."""
 
     prefill_us_per_token: Annotated[float, Field(ge=0)] = 20.0
+    """Time of a prefill step for each token in it."""
     decode_step_us: Annotated[float, Field(ge=0)] = 2000.0
+    """Time of a decode step, however many sequences it has."""
     decode_us_per_sequence: Annotated[float, Field(ge=0)] = 20.0
+    """Time of a decode step for each sequence in it."""
     max_model_tokens: Positive = 8192
+    """Longest prompt and completion together."""
 
 
 class StackSettings(Section):
