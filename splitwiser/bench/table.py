@@ -35,7 +35,13 @@ def requests_table(records: Sequence[RequestRecord]) -> Table:
     for r in records:
         queue_ms = r.server_ms.get("queue_ms", 0.0) + r.server_ms.get("prefill_queue_ms", 0.0)
         handoff_ms = r.server_ms.get("grant_to_first_step_ms", 0.0)
-        latencies = (_ms(r.ttft_s), _ms(median(r.itl_s) if r.itl_s else None), f"{handoff_ms:.1f}", f"{queue_ms:.1f}", _ms(r.e2e_s))
+        latencies = (
+            _ms(r.ttft_s),
+            _ms(median(r.itl_s) if r.itl_s else None),
+            f"{handoff_ms:.1f}",
+            f"{queue_ms:.1f}",
+            _ms(r.e2e_s),
+        )
         table.add_row(str(r.index), str(r.prompt_tokens), str(r.output_tokens), *latencies, r.outcome.reason)
     return table
 

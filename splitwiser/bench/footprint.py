@@ -1,0 +1,75 @@
+"""Owns the count of the weights' copies in memory, seen from outside the workers.
+
+A copy is a distinct weights segment that some worker maps, or a worker whose other memory holds the weights' bytes. The
+first comes from smaps: inodes behind the segment's name. The second comes from samples: windows of 64 bytes spread over
+the segment are looked for in all memory of a worker that is not a file on disk, and more than half of them make a copy.
+Found is a mapping of the segment that was made private, too; not found is a copy in another dtype or order.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from splitwiser.bench.process import Mapping, mappings, read_memory
+
+WEIGHTS_NAME = "memfd:splitwiser-weights"
+SAMPLES = 16
+SAMPLE_BYTES = 64
+# A window of fewer distinct bytes may be padding or a constant tensor, and those are everywhere.
+DISTINCT_BYTES = 24
+BLOCK_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Distinct weights segments that are mapped, the ids of processes with a copy of their own, and the segments' size."""
+
+    segments: int
+    private: tuple[int, ...]
+    weight_bytes: int
+
+    @property
+    def weight_copies(self) -> int:
+        return self.segments + len(self.private)
+
+
+def weights_footprint(pids: Sequence[int]) -> Footprint:
+    """Copies of the weights over these processes. Raises OSError when one cannot be looked into."""
+    weights = {pid: [m for m in mappings(pid) if WEIGHTS_NAME in m.path] for pid in pids}
+    sources = {mapping.inode: (pid, mapping) for pid, found in weights.items() for mapping in found}
+    samples = [sample for pid, mapping in sources.values() for sample in _samples(pid, mapping)]
+    private = tuple(pid for pid in pids if _made_private(weights[pid]) or holds(pid, samples))
+    return Footprint(len(sources), private, sum(m.end - m.start for _, m in sources.values()))
+
+
+def holds(pid: int, samples: Sequence[bytes]) -> bool:
+    """Whether more than half of the samples are in the process's memory outside of files and weights segments."""
+    missing = set(samples)
+    for mapping in mappings(pid):
+        if _may_hide_a_copy(mapping):
+            for block in _blocks(pid, mapping):
+                missing = {sample for sample in missing if sample not in block}
+    return len(missing) * 2 < len(set(samples))
+
+
+def _may_hide_a_copy(mapping: Mapping) -> bool:
+    shared_memory = mapping.path.startswith(("/memfd:", "/dev/shm/", "/dev/zero")) and mapping.resident_bytes > 0
+    readable = mapping.permissions.startswith("r")
+    return readable and WEIGHTS_NAME not in mapping.path and (mapping.anonymous_bytes > 0 or shared_memory)
+
+
+def _made_private(weights: Sequence[Mapping]) -> bool:
+    return any(mapping.anonymous_bytes * 2 > mapping.end - mapping.start for mapping in weights)
+
+
+def _blocks(pid: int, mapping: Mapping) -> Iterator[bytes]:
+    # Blocks overlap by a sample, or one across the border would be missed.
+    for start in range(mapping.start, mapping.end, BLOCK_BYTES):
+        yield read_memory(pid, start, min(mapping.end, start + BLOCK_BYTES + SAMPLE_BYTES))
+
+
+def _samples(pid: int, mapping: Mapping) -> Sequence[bytes]:
+    """Windows evenly over the segment, without those that say too little."""
+    step = max(SAMPLE_BYTES, (mapping.end - mapping.start) // (4 * SAMPLES) // SAMPLE_BYTES * SAMPLE_BYTES)
+    windows = (read_memory(pid, at, at + SAMPLE_BYTES) for at in range(mapping.start, mapping.end, step))
+    telling = [window for window in windows if len(set(window)) >= DISTINCT_BYTES]
+    return telling[:: max(1, len(telling) // SAMPLES)]
