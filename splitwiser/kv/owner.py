@@ -1,0 +1,44 @@
+"""Owns the ledger's vocabulary: who may own pages, what a grant is, and how many pages are where."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from splitwiser.kv.handle import KvHandle
+
+
+class Role(StrEnum):
+    """What a worker may do: prefill grants, decode claims, an observer owns nothing."""
+
+    PREFILL = "prefill"
+    DECODE = "decode"
+    OBSERVER = "observer"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One worker's life at the store: a worker that comes back is another owner."""
+
+    id: int
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Pages on their way from grantor to whoever claims the handle."""
+
+    handle: KvHandle
+    grantor: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pages by place; free + prefill + granted + decode == total. grants, claims and refusals count calls so far."""
+
+    total: int = 0
+    free: int = 0
+    prefill: int = 0
+    granted: int = 0
+    decode: int = 0
+    grants: int = 0
+    claims: int = 0
+    refusals: int = 0
