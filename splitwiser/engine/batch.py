@@ -1,4 +1,4 @@
-"""Owns what a scheduler hands to a runner: one step's work, for either phase. A runner is the model; a scheduler never sees it."""
+"""Owns what a scheduler hands to a runner, the model that it never sees: one step's work, for either phase."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ class PrefillChunk:
     sampling: Sampling
 
     @property
+    def tokens(self) -> int:
+        """Tokens that this chunk puts in."""
+        return self.end - self.start
+
+    @property
     def completes(self) -> bool:
         """Whether this chunk ends the prompt, so that the step samples the first token."""
         return self.end == len(self.token_ids)
@@ -26,7 +31,7 @@ class PrefillChunk:
 
 @dataclass(frozen=True, slots=True)
 class DecodeSlot:
-    """One sequence in a decode step: token goes in at position, its KV is written there, and token number index comes out.
+    """One sequence in a decode step: token goes in at position, where its KV is written; token number index comes out.
 
     index counts generated tokens from 0 (prefill's), so the first decode step samples index 1.
     """
@@ -38,12 +43,17 @@ class DecodeSlot:
     pages: tuple[int, ...]
     sampling: Sampling
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that this slot puts in."""
+        return 1
+
 
 class PrefillRunner(Protocol):
     """Runs prompt chunks over the pool."""
 
     async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
-        """Write the chunks' KV; return the first token (index 0) for each chunk that completes its prompt, else None."""
+        """Write the chunks' KV; return the first token (index 0) of each chunk that completes its prompt, else None."""
 
 
 class DecodeRunner(Protocol):

@@ -1,11 +1,11 @@
 """Owns a worker's side of the pool: which pages are its own, which of those are free, and who waits for some.
 
-Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together are all that the worker owns.
+Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together all it owns.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from splitwiser.errors import PromptTooLong
 
@@ -17,6 +17,7 @@ class OwnedPages:
         self._free = deque(pages)
         self._in_use: set[int] = set()
         self._waiters: deque[tuple[int, asyncio.Future[tuple[int, ...]]]] = deque()
+        self._freed_callbacks: list[Callable[[], None]] = []
         self.capacity = len(self._free)
 
     @property
@@ -26,6 +27,18 @@ class OwnedPages:
     @property
     def in_use_count(self) -> int:
         return len(self._in_use)
+
+    def on_freed(self, callback: Callable[[], None]) -> None:
+        """Call back each time that pages have become free and nobody waits for them in reserve."""
+        self._freed_callbacks.append(callback)
+
+    def require(self, count: int) -> None:
+        """Raise PromptTooLong if count pages could never be free at once."""
+        if count > self.capacity:
+            raise PromptTooLong(
+                f"needs {count} pages, the worker's share is {self.capacity}",
+                help="shorten prompt or max_tokens, or raise pool.pages",
+            )
 
     def can_allocate(self, count: int) -> bool:
         """Whether count pages are free and nobody waits in front."""
@@ -37,12 +50,8 @@ class OwnedPages:
         return self._take(count)
 
     async def reserve(self, count: int) -> tuple[int, ...]:
-        """Wait, first come first served, for count free pages and take them into use. Cancelling leaves nothing behind."""
-        if count > self.capacity:
-            raise PromptTooLong(
-                f"needs {count} pages, the worker's share is {self.capacity}",
-                help="shorten prompt or max_tokens, or raise pool.pages",
-            )
+        """Wait, first come first served, for count free pages and take them into use. Cancelling takes none."""
+        self.require(count)
         if self.can_allocate(count):
             return self._take(count)
         future: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
@@ -90,3 +99,6 @@ class OwnedPages:
             count, future = self._waiters.popleft()
             if not future.done():
                 future.set_result(self._take(count))
+        if not self._waiters:
+            for callback in self._freed_callbacks:
+                callback()

@@ -1,0 +1,124 @@
+"""Owns the two engines over the paged pool: for each phase a scheduler, a runner and the step loop between them."""
+
+import asyncio
+from functools import partial
+
+from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, Prefilled, PrefillEngine, PrefillJob, StepObserver
+from splitwiser.engine.batch import DecodeRunner, DecodeSlot, PrefillChunk, PrefillRunner
+from splitwiser.engine.decode_scheduler import DecodeScheduler
+from splitwiser.engine.loop import StepLoop, resolve, settled
+from splitwiser.engine.prefill_scheduler import PrefillScheduler, Prompt
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.pool import OwnedPages
+
+
+class PagedPrefillEngine(PrefillEngine):
+    """Prompts in chunks, several a step, into pages of its own."""
+
+    def __init__(
+        self,
+        layout: PoolLayout,
+        pages: OwnedPages,
+        runner: PrefillRunner,
+        *,
+        chunk_tokens: int,
+        max_batch: int,
+        observer: StepObserver,
+    ) -> None:
+        self._layout = layout
+        self._pages = pages
+        self._scheduler = PrefillScheduler(layout, pages, chunk_tokens=chunk_tokens, max_batch=max_batch)
+        self._loop = StepLoop[PrefillChunk, int | None](
+            "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer
+        )
+        pages.on_freed(self._loop.wake)
+
+    @property
+    def layout(self) -> PoolLayout:
+        return self._layout
+
+    @property
+    def pages(self) -> OwnedPages:
+        return self._pages
+
+    @property
+    def running_count(self) -> int:
+        """Prompts that have pages."""
+        return self._scheduler.running_count
+
+    @property
+    def waiting_count(self) -> int:
+        """Prompts that wait for pages or a place."""
+        return self._scheduler.waiting_count
+
+    async def run(self) -> None:
+        await self._loop.run()
+
+    async def prefill(self, job: PrefillJob) -> Prefilled:
+        """As the Protocol says; a cancelled call returns when its pages are free.
+
+        Raises InvalidRequest or PromptTooLong at once, Draining or WorkerLost when the engine ends under the job.
+        """
+        outcome = self._loop.outcome()
+        prompt = self._scheduler.add(job, partial(resolve, outcome))
+        self._loop.wake()
+        try:
+            prefilled: Prefilled = await settled(outcome, partial(self._cancel, prompt))
+        except BaseException:
+            self._abandon(prompt, outcome)
+            raise
+        return prefilled
+
+    def _cancel(self, prompt: Prompt) -> None:
+        self._scheduler.cancel(prompt)
+        self._loop.wake()
+
+    def _abandon(self, prompt: Prompt, outcome: "asyncio.Future[Prefilled | None]") -> None:
+        # The cancellation may come when the result is there already: then nobody else knows of its pages.
+        if outcome.exception() is None and (prefilled := outcome.result()) is not None:
+            self._pages.free(prefilled.pages)
+        else:
+            self._cancel(prompt)
+
+
+class PagedDecodeEngine(DecodeEngine):
+    """One token a step for every adopted request in the batch."""
+
+    def __init__(
+        self, layout: PoolLayout, pages: OwnedPages, runner: DecodeRunner, *, max_batch: int, observer: StepObserver
+    ) -> None:
+        self._layout = layout
+        self._pages = pages
+        self._scheduler = DecodeScheduler(layout, max_batch=max_batch)
+        self._loop = StepLoop[DecodeSlot, int](
+            "decode", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer
+        )
+
+    @property
+    def layout(self) -> PoolLayout:
+        return self._layout
+
+    @property
+    def pages(self) -> OwnedPages:
+        return self._pages
+
+    @property
+    def running_count(self) -> int:
+        """Requests in the batch."""
+        return self._scheduler.running_count
+
+    @property
+    def waiting_count(self) -> int:
+        """Requests with pages that wait for a place in the batch."""
+        return self._scheduler.waiting_count
+
+    async def run(self) -> None:
+        await self._loop.run()
+
+    async def decode(self, job: DecodeJob) -> Decoded:
+        """As the Protocol says; raises Draining or WorkerLost when the engine ends under the job."""
+        outcome = self._loop.outcome()
+        generation = self._scheduler.add(job, partial(resolve, outcome))
+        self._loop.wake()
+        decoded: Decoded = await settled(outcome, partial(self._scheduler.cancel, generation))
+        return decoded
