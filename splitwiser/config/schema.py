@@ -71,7 +71,7 @@ class RouterSettings(Section):
     """Most stop strings of one request."""
     max_stop_chars: Positive = 128
     """Longest stop string."""
-    max_prompt_bytes: Positive = 1 << 20
+    max_prompt_chars: Positive = 1 << 20
     """Longest prompt text that is tokenized at all."""
     max_metadata_bytes: Positive = 8192
     """Most gRPC metadata of one call."""
@@ -153,3 +153,13 @@ class Settings(Section):
     telemetry: TelemetrySettings = TelemetrySettings()
     sim: SimSettings = SimSettings()
     stack: StackSettings = StackSettings()
+
+    @property
+    def prefill_pages(self) -> int:
+        """Pages that one prefill worker owns. The pool is divided for good: the hand-off exchanges equal counts."""
+        return int(self.pool.pages * self.pool.prefill_share) // self.prefill.workers
+
+    @property
+    def decode_pages(self) -> int:
+        """Pages that one decode worker owns."""
+        return (self.pool.pages - self.prefill_pages * self.prefill.workers) // self.decode.workers

@@ -28,6 +28,10 @@ class OwnedPages:
     def in_use_count(self) -> int:
         return len(self._in_use)
 
+    def counts(self) -> dict[str, int]:
+        """Pages by state, for metrics."""
+        return {"free": self.free_count, "in_use": self.in_use_count}
+
     def on_freed(self, callback: Callable[[], None]) -> None:
         """Call back each time that pages have become free and nobody waits for them in reserve."""
         self._freed_callbacks.append(callback)

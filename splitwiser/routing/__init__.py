@@ -1,0 +1,1 @@
+"""What the router does with a request between its arrival and its last token. No torch, no model."""

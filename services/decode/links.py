@@ -1,0 +1,61 @@
+"""Owns the links: for each router one stream of steps that carries the tokens of all its requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+from splitwiser.errors import DuplicateRequest, WorkerLost
+from splitwiser.v1 import decode_pb2
+
+
+class Link:
+    """Collects the tokens of one event-loop turn, which is one step, into one message."""
+
+    def __init__(self) -> None:
+        self._stream_ids: list[int] = []
+        self._token_ids: list[int] = []
+        self._filled = asyncio.Event()
+
+    def sink(self, stream_id: int) -> Callable[[int], None]:
+        """Where the engine puts one request's tokens."""
+
+        def put(token_id: int) -> None:
+            self._stream_ids.append(stream_id)
+            self._token_ids.append(token_id)
+            self._filled.set()
+
+        return put
+
+    async def messages(self) -> AsyncIterator[decode_pb2.StreamStepsResponse]:
+        """First an empty message, then one whenever there are tokens. A slow router finds several steps in one."""
+        yield decode_pb2.StreamStepsResponse()
+        while True:
+            await self._filled.wait()
+            message = decode_pb2.StreamStepsResponse(stream_ids=self._stream_ids, token_ids=self._token_ids)
+            self._stream_ids, self._token_ids = [], []
+            self._filled.clear()
+            yield message
+
+
+class Links:
+    """The open links by id."""
+
+    def __init__(self) -> None:
+        self._links: dict[str, Link] = {}
+
+    @contextmanager
+    def open(self, link_id: str) -> Iterator[Link]:
+        """A link for as long as its stream lives."""
+        if link_id in self._links:
+            raise DuplicateRequest("the link is open already", field="link_id", help="draw a new link id")
+        link = self._links[link_id] = Link()
+        try:
+            yield link
+        finally:
+            del self._links[link_id]
+
+    def get(self, link_id: str) -> Link:
+        """The link of a request. WorkerLost when it is not open: the router opens it and sends the request again."""
+        if link := self._links.get(link_id):
+            return link
+        raise WorkerLost("no such link is open", field="link_id", help="open StreamSteps first")

@@ -1,0 +1,36 @@
+"""Owns the decode process: what it is made of."""
+
+import asyncio
+
+from services.decode.links import Links
+from services.decode.servicer import DecodeServicer
+from splitwiser.engine.paged import PagedDecodeEngine
+from splitwiser.kv.handoff import Claims
+from splitwiser.rpc.server import Service
+from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.telemetry import telemetry
+from splitwiser.runtime.worker import attached, observe_steps, serve_worker
+from splitwiser.telemetry.metrics.decode import DecodeMetrics
+from splitwiser.v1 import decode_pb2, decode_pb2_grpc
+
+
+async def serve(launch: Launch, stop: asyncio.Event) -> None:
+    """Serve DecodeService until stop is set, then drain."""
+    metrics = DecodeMetrics()
+    async with telemetry(launch, metrics) as reports, attached(launch, "decode") as worker:
+        engine = PagedDecodeEngine(
+            worker.loaded.layout,
+            worker.pages,
+            worker.loaded.decode_runner(),
+            max_batch=launch.settings.decode.max_batch,
+            observer=observe_steps(reports.timeline, metrics, worker.pages),
+        )
+        claims = Claims(worker.store, worker.pages)
+        metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
+        metrics.watch_pages(worker.pages.counts)
+        service = Service(
+            decode_pb2.DESCRIPTOR.services_by_name["DecodeService"],
+            decode_pb2_grpc.add_DecodeServiceServicer_to_server,
+            DecodeServicer(engine, claims, worker.registry, Links(), reports.tracing, metrics),
+        )
+        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

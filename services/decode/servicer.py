@@ -1,0 +1,126 @@
+"""Owns DecodeService: a granted handle in, a claim, and tokens out by the caller's link."""
+
+import time
+from typing import Any
+
+from services.decode.links import Links
+from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob
+from splitwiser.errors import LayoutMismatch, RegistryUnavailable
+from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.handoff import Claims
+from splitwiser.kv.registry import Registry
+from splitwiser.rpc import convert
+from splitwiser.rpc.propagation import incoming_context
+from splitwiser.telemetry import names
+from splitwiser.telemetry.metrics.decode import DecodeMetrics
+from splitwiser.telemetry.tracing import Tracing
+from splitwiser.v1 import decode_pb2, decode_pb2_grpc
+
+
+class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
+    """Claims first, computes after: no token comes from pages whose handle and epoch are not the ones claimed."""
+
+    def __init__(
+        self,
+        engine: DecodeEngine,
+        claims: Claims,
+        registry: Registry,
+        links: Links,
+        tracing: Tracing,
+        metrics: DecodeMetrics,
+    ) -> None:
+        self._engine = engine
+        self._claims = claims
+        self._registry = registry
+        self._links = links
+        self._tracing = tracing
+        self._metrics = metrics
+
+    async def StreamSteps(self, request: decode_pb2.StreamStepsRequest, context: Any) -> None:  # noqa: N802
+        """Hold a router's link."""
+        with self._links.open(request.link_id) as link:
+            async for message in link.messages():
+                await context.write(message)
+
+    async def Decode(self, request: decode_pb2.DecodeRequest, context: Any) -> decode_pb2.DecodeResponse:  # noqa: N802
+        """Run one request to its end; cancelling it leaves the batch within one step."""
+        attributes = {names.REQUEST_ID: request.request_id}
+        with self._tracing.span(names.DECODE, parent=incoming_context(context), attributes=attributes):
+            return await self._decode(request)
+
+    async def _decode(self, request: decode_pb2.DecodeRequest) -> decode_pb2.DecodeResponse:
+        handle, stop = convert.handle_from_proto(request.handle), convert.stop_from_proto(request.stop)
+        sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
+        self._check(handle)
+        arrived_ns = time.time_ns()
+        # The last token's own KV is never written: hence one position less than prompt and completion together.
+        own = await self._engine.pages.reserve(self._engine.layout.pages_for(handle.tokens + stop.max_tokens - 1))
+        reserved_ns = time.time_ns()
+        pages = await self._claim(request.request_id, handle, own)
+        claimed_ns = time.time_ns()
+        self._count_claim(handle, pages, (reserved_ns - arrived_ns) / 1e9, (claimed_ns - reserved_ns) / 1e9)
+        try:
+            job = DecodeJob(
+                request_id=request.request_id,
+                first_token=request.first_token_id,
+                prompt_tokens=handle.tokens,
+                pages=pages,
+                sampling=sampling,
+                stop=stop,
+                on_token=link.sink(request.stream_id),
+                priority=request.priority,
+            )
+            decoded = await self._engine.decode(job)
+        finally:
+            self._engine.pages.free(pages)
+        return self._answer(request.request_id, handle, decoded, (arrived_ns, reserved_ns, claimed_ns))
+
+    def _count_claim(self, handle: KvHandle, pages: tuple[int, ...], queue_s: float, claim_s: float) -> None:
+        moved = sum(mine != granted for mine, granted in zip(pages, handle.pages, strict=False))
+        self._metrics.claimed(queue_s, claim_s, len(handle.pages), moved * self._engine.layout.page_bytes)
+
+    def _check(self, handle: KvHandle) -> None:
+        if handle.layout_hash != self._engine.layout.hash:
+            raise LayoutMismatch(
+                "prefill and decode do not agree on model, dtype or page size",
+                field="handle.layout_hash",
+                help="start both from the same settings",
+            )
+
+    async def _claim(self, request_id: str, handle: KvHandle, own: tuple[int, ...]) -> tuple[int, ...]:
+        try:
+            await self._claim_in_registry(request_id, handle)
+        except BaseException:
+            self._engine.pages.free(own)
+            raise
+        return await self._claims.claim(handle, own)
+
+    async def _claim_in_registry(self, request_id: str, handle: KvHandle) -> None:
+        # The store is the fence, so a silent Redis costs its early refusal and nothing else.
+        try:
+            await self._registry.claim(request_id, handle.epoch)
+        except RegistryUnavailable:
+            self._metrics.registry_failed()
+
+    def _answer(
+        self, request_id: str, handle: KvHandle, decoded: Decoded, marks_ns: tuple[int, int, int]
+    ) -> decode_pb2.DecodeResponse:
+        arrived_ns, reserved_ns, claimed_ns = marks_ns
+        handoff_ms = (decoded.first_step_done_monotonic_ns - handle.granted_monotonic_ns) / 1e6
+        first, last = decoded.first_step, decoded.last_step
+        for name, start_ns, end_ns, attributes in (
+            (names.DECODE_QUEUE, arrived_ns, reserved_ns, {}),
+            (names.CLAIM, reserved_ns, claimed_ns, {names.PAGES: len(handle.pages), names.EPOCH: str(handle.epoch)}),
+            (names.FIRST_STEP, first.start_ns, first.end_ns, {names.HANDOFF_MS: handoff_ms}),
+            (names.DECODE_STEPS, first.end_ns, last.end_ns, {names.TOKENS: decoded.tokens}),
+        ):
+            self._tracing.record(name, start_ns, end_ns, attributes={names.REQUEST_ID: request_id, **attributes})
+        self._metrics.decoded(handoff_ms / 1e3, (last.end_ns - first.start_ns) / 1e9)
+        return decode_pb2.DecodeResponse(
+            finish_reason=convert.finish_to_proto(decoded.finish_reason),
+            tokens=decoded.tokens,
+            queue_ms=(reserved_ns - arrived_ns) / 1e6,
+            claim_ms=(claimed_ns - reserved_ns) / 1e6,
+            grant_to_first_step_ms=handoff_ms,
+            decode_ms=(last.end_ns - first.start_ns) / 1e6,
+        )

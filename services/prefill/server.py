@@ -1,0 +1,37 @@
+"""Owns the prefill process: what it is made of."""
+
+import asyncio
+
+from services.prefill.servicer import PrefillServicer
+from splitwiser.engine.paged import PagedPrefillEngine
+from splitwiser.kv.handoff import Grants
+from splitwiser.rpc.server import Service
+from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.telemetry import telemetry
+from splitwiser.runtime.worker import attached, observe_steps, serve_worker
+from splitwiser.telemetry.metrics.prefill import PrefillMetrics
+from splitwiser.v1 import prefill_pb2, prefill_pb2_grpc
+
+
+async def serve(launch: Launch, stop: asyncio.Event) -> None:
+    """Serve PrefillService until stop is set, then drain."""
+    metrics, settings = PrefillMetrics(), launch.settings.prefill
+    async with telemetry(launch, metrics) as reports, attached(launch, "prefill") as worker:
+        engine = PagedPrefillEngine(
+            worker.loaded.layout,
+            worker.pages,
+            worker.loaded.prefill_runner(),
+            chunk_tokens=settings.chunk_tokens,
+            max_batch=settings.max_batch,
+            observer=observe_steps(reports.timeline, metrics, worker.pages),
+        )
+        grants = Grants(worker.store, worker.pages, engine.layout.hash)
+        worker.store.on_claimed = grants.on_claimed
+        metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
+        metrics.watch_pages(worker.pages.counts)
+        service = Service(
+            prefill_pb2.DESCRIPTOR.services_by_name["PrefillService"],
+            prefill_pb2_grpc.add_PrefillServiceServicer_to_server,
+            PrefillServicer(engine, grants, worker.registry, reports.tracing, metrics),
+        )
+        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

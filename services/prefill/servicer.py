@@ -1,0 +1,110 @@
+"""Owns PrefillService: one prompt in, its first token and the handle of its pages out."""
+
+import time
+from typing import Any
+
+from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob
+from splitwiser.errors import DuplicateRequest, InvalidRequest, RegistryUnavailable
+from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.handoff import Grants
+from splitwiser.kv.registry import Registry
+from splitwiser.rpc import convert
+from splitwiser.rpc.propagation import incoming_context
+from splitwiser.telemetry import names
+from splitwiser.telemetry.metrics.prefill import PrefillMetrics
+from splitwiser.telemetry.tracing import Tracing
+from splitwiser.v1 import prefill_pb2, prefill_pb2_grpc
+
+
+class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
+    """Keeps a request until decode has claimed its pages; a caller that leaves before that frees them."""
+
+    def __init__(
+        self, engine: PrefillEngine, grants: Grants, registry: Registry, tracing: Tracing, metrics: PrefillMetrics
+    ) -> None:
+        self._engine = engine
+        self._grants = grants
+        self._registry = registry
+        self._tracing = tracing
+        self._metrics = metrics
+        self._in_flight: set[str] = set()
+
+    async def Prefill(self, request: prefill_pb2.PrefillRequest, context: Any) -> None:  # noqa: N802
+        """Run the prompt once, however often it is asked for at the same time."""
+        if request.request_id in self._in_flight:
+            raise DuplicateRequest(f"{request.request_id} is being prefilled", help="use a new request id")
+        self._in_flight.add(request.request_id)
+        try:
+            attributes = {names.REQUEST_ID: request.request_id}
+            with self._tracing.span(names.PREFILL, parent=incoming_context(context), attributes=attributes):
+                await self._prefill(request, context)
+        finally:
+            self._in_flight.discard(request.request_id)
+
+    async def _prefill(self, request: prefill_pb2.PrefillRequest, context: Any) -> None:
+        job, stop = _job(request), convert.stop_from_proto(request.stop)
+        arrived_ns = time.time_ns()
+        prefilled = await self._engine.prefill(job)
+        finish_reason = stop.reason(prefilled.first_token, 1)
+        granting = False
+        try:
+            await context.write(self._first_token(job, prefilled, arrived_ns, finish_reason))
+            granting = finish_reason is None
+        finally:
+            if not granting:
+                self._engine.pages.free(prefilled.pages)
+        if granting:
+            await self._hand_off(job, prefilled, context)
+
+    def _first_token(
+        self, job: PrefillJob, prefilled: Prefilled, arrived_ns: int, finish_reason: Any
+    ) -> prefill_pb2.PrefillResponse:
+        started_ns, ended_ns = prefilled.chunks[0].start_ns, prefilled.chunks[-1].end_ns
+        attributes = {names.REQUEST_ID: job.request_id}
+        self._tracing.record(names.PREFILL_QUEUE, arrived_ns, started_ns, attributes=attributes)
+        for chunk in prefilled.chunks:
+            self._tracing.record(
+                names.PREFILL_CHUNK, chunk.start_ns, chunk.end_ns, attributes={**attributes, names.TOKENS: chunk.tokens}
+            )
+        self._metrics.prefilled((started_ns - arrived_ns) / 1e9, (ended_ns - started_ns) / 1e9)
+        first = prefill_pb2.FirstToken(
+            token_id=prefilled.first_token,
+            finish_reason=convert.finish_to_proto(finish_reason),
+            queue_ms=(started_ns - arrived_ns) / 1e6,
+            prefill_ms=(ended_ns - started_ns) / 1e6,
+        )
+        return prefill_pb2.PrefillResponse(first_token=first)
+
+    async def _hand_off(self, job: PrefillJob, prefilled: Prefilled, context: Any) -> None:
+        start_ns = time.time_ns()
+        async with self._grants.granted(job.request_id, prefilled.pages, len(job.token_ids)) as (handle, claimed):
+            await self._register(handle)
+            end_ns = time.time_ns()
+            self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
+            self._metrics.granted()
+            granted = prefill_pb2.Granted(handle=convert.handle_to_proto(handle), grant_ms=(end_ns - start_ns) / 1e6)
+            await context.write(prefill_pb2.PrefillResponse(granted=granted))
+            await claimed.wait()
+
+    async def _register(self, handle: KvHandle) -> None:
+        # Redis only says where the KV is: without it the handle still travels by the router, and the store still
+        # lets it be claimed once.
+        try:
+            await self._registry.grant(handle.handle_id, handle)
+        except RegistryUnavailable:
+            self._metrics.registry_failed()
+
+
+def _job(request: prefill_pb2.PrefillRequest) -> PrefillJob:
+    if not request.token_ids:
+        raise InvalidRequest("the prompt is empty", field="token_ids", help="call through the router")
+    return PrefillJob(
+        request_id=request.request_id,
+        token_ids=tuple(request.token_ids),
+        sampling=convert.sampling_from_proto(request.sampling),
+        priority=request.priority,
+    )
+
+
+def _grant_attributes(handle: KvHandle) -> dict[str, Any]:
+    return {names.REQUEST_ID: handle.handle_id, names.PAGES: len(handle.pages), names.EPOCH: str(handle.epoch)}

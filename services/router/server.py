@@ -1,0 +1,98 @@
+"""Owns the router process: what it is made of, and when it says that it serves."""
+
+import asyncio
+
+from services.router.servicer import InferenceServicer
+from splitwiser.config.schema import Settings
+from splitwiser.kv.redis_registry import RedisRegistry
+from splitwiser.routing.intake import Intake, Limits
+from splitwiser.routing.leases import RequestLeases
+from splitwiser.routing.pipeline import Pipeline
+from splitwiser.routing.places import Places
+from splitwiser.routing.policy import POLICIES, first_come
+from splitwiser.routing.workers import DecodeWorker, PrefillWorker
+from splitwiser.rpc.server import Server, Service
+from splitwiser.rpc.server import serve as serve_grpc
+from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.telemetry import telemetry
+from splitwiser.telemetry.metrics.router import RouterMetrics
+from splitwiser.telemetry.tracing import Tracing
+from splitwiser.text.model_info import load_model
+from splitwiser.v1 import inference_pb2, inference_pb2_grpc
+
+TOKENIZE = "/splitwiser.v1.InferenceService/Tokenize"
+TOKENIZE_LIMIT = 16
+
+
+class Floor:
+    """The workers of both phases and the lines before them."""
+
+    def __init__(self, launch: Launch) -> None:
+        settings = launch.settings.router
+        self._prefill_workers = [PrefillWorker(address, settings.prefill_inflight) for address in launch.prefill]
+        self._decode_workers = [DecodeWorker(address, settings.decode_inflight) for address in launch.decode]
+        self.prefill = Places(self._prefill_workers, POLICIES[settings.policy], settings.max_queue)
+        # Whoever has a grant has passed the queue's bound: nobody is turned away between the phases.
+        granted = settings.prefill_inflight * len(launch.prefill)
+        self.decode = Places(self._decode_workers, first_come, granted)
+
+    async def watch(self, server: Server) -> None:
+        """Follow the workers until cancelled; the router serves while it has a worker of each phase."""
+        changed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for worker in [*self._prefill_workers, *self._decode_workers]:
+                group.create_task(worker.watch(changed.set))
+            while True:
+                await changed.wait()
+                changed.clear()
+                self.prefill.serve_line()
+                self.decode.serve_line()
+                await server.set_serving(self.prefill.any_available and self.decode.any_available)
+
+
+async def serve(launch: Launch, stop: asyncio.Event) -> None:
+    """Serve InferenceService until stop is set, then drain."""
+    metrics, settings = RouterMetrics(), launch.settings
+    async with telemetry(launch, metrics) as reports:
+        registry = RedisRegistry(settings.redis)
+        leases = RequestLeases(registry, settings.redis.lease_s, metrics.registry_failed)
+        floor = Floor(launch)
+        metrics.watch_requests(lambda: floor.prefill.in_flight_count, lambda: floor.prefill.waiting_count)
+        service = Service(
+            inference_pb2.DESCRIPTOR.services_by_name["InferenceService"],
+            inference_pb2_grpc.add_InferenceServiceServicer_to_server,
+            await asyncio.to_thread(_servicer, settings, floor, leases, reports.tracing, metrics),
+        )
+        async with serve_grpc(
+            launch.listen or settings.router.listen,
+            [service],
+            limits={TOKENIZE: TOKENIZE_LIMIT},
+            max_metadata_bytes=settings.router.max_metadata_bytes,
+            allow_plaintext=settings.router.allow_plaintext,
+        ) as server:
+            launch.announce(server.address, reports.metrics_port)
+            background = [asyncio.create_task(floor.watch(server)), asyncio.create_task(leases.renew())]
+            try:
+                await stop.wait()
+                await server.drain()
+            finally:
+                for task in background:
+                    task.cancel()
+                await asyncio.wait(background)
+        await registry.close()
+
+
+def _servicer(
+    settings: Settings, floor: Floor, leases: RequestLeases, tracing: Tracing, metrics: RouterMetrics
+) -> InferenceServicer:
+    model, tokenizer = load_model(settings)
+    limits = Limits(
+        default_max_tokens=settings.router.default_max_tokens,
+        max_stop_strings=settings.router.max_stop_strings,
+        max_stop_chars=settings.router.max_stop_chars,
+        max_prompt_chars=settings.router.max_prompt_chars,
+        max_request_tokens=settings.pool.page_tokens * min(settings.prefill_pages, settings.decode_pages),
+    )
+    intake = Intake(model, tokenizer, limits)
+    pipeline = Pipeline(floor.prefill, floor.decode, tracing, metrics, settings.router.retries)
+    return InferenceServicer(model, tokenizer, intake, pipeline, leases, tracing, metrics)

@@ -1,0 +1,54 @@
+"""Owns what the client reads: tokens become whole characters, stop strings end the text, the last message says why."""
+
+from dataclasses import fields
+
+from splitwiser.engine.base import FinishReason
+from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
+from splitwiser.rpc import convert
+from splitwiser.text.detokenizer import Detokenizer
+from splitwiser.text.stop import StopMatcher
+from splitwiser.v1 import inference_pb2
+
+
+class Answer:
+    """Builds the messages of one request's stream."""
+
+    def __init__(self, request: RoutedRequest, detokenizer: Detokenizer) -> None:
+        self._request = request
+        self._detokenizer = detokenizer
+        self._stop = StopMatcher(request.stop_strings)
+        self._request_id = request.request_id
+        self.tokens = 0
+        """Tokens of the completion so far."""
+        self.stopped = False
+        """A stop string was matched: no text follows and decode may end."""
+
+    def message(self, token_ids: list[int]) -> inference_pb2.GenerateResponse:
+        """The next message: the text that these tokens complete."""
+        text = ""
+        for token_id in token_ids:
+            self.tokens += 1
+            text += self._stop.push(self._detokenizer.push(token_id))
+            if self._stop.matched:
+                self.stopped = True
+                break
+        request_id, self._request_id = self._request_id, ""
+        return inference_pb2.GenerateResponse(request_id=request_id, text=text, token_ids=token_ids)
+
+    def end(
+        self, outcome: Outcome | None, times: PhaseTimes | None
+    ) -> tuple[inference_pb2.GenerateResponse, FinishReason]:
+        """The last message and its reason: held-back text, counts, times where given. outcome None: a stop string."""
+        text = "" if self.stopped else self._stop.push(self._detokenizer.finish()) + self._stop.finish()
+        reason = FinishReason.STOP if outcome is None or self._stop.matched else outcome.finish_reason
+        finish = inference_pb2.Finish(
+            reason=convert.finish_to_proto(reason),
+            usage=inference_pb2.Usage(prompt_tokens=len(self._request.prompt_ids), completion_tokens=self.tokens),
+            timings=timings(times) if times else None,
+        )
+        return inference_pb2.GenerateResponse(text=text, finish=finish), reason
+
+
+def timings(times: PhaseTimes) -> inference_pb2.Timings:
+    """The wire form; both have the same field names."""
+    return inference_pb2.Timings(**{field.name: getattr(times, field.name) for field in fields(times)})

@@ -1,0 +1,81 @@
+"""Owns one request's stream to its client: tokens from the pipeline become messages, and the end is told once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from splitwiser.engine.base import FinishReason
+from splitwiser.routing.answer import Answer
+from splitwiser.routing.pipeline import Journey, Pipeline
+from splitwiser.routing.request import Outcome
+from splitwiser.telemetry import names
+from splitwiser.telemetry.metrics.router import RouterMetrics
+from splitwiser.telemetry.tracing import Tracing
+from splitwiser.v1 import inference_pb2
+
+Write = Callable[[inference_pb2.GenerateResponse], Awaitable[None]]
+
+
+class Generation:
+    """Runs the pipeline and writes what it yields. Times count from arrived_s, on time.perf_counter's clock."""
+
+    def __init__(
+        self,
+        journey: Journey,
+        answer: Answer,
+        pipeline: Pipeline,
+        tracing: Tracing,
+        metrics: RouterMetrics,
+        arrived_s: float,
+    ) -> None:
+        self._journey = journey
+        self._answer = answer
+        self._pipeline = pipeline
+        self._tracing = tracing
+        self._metrics = metrics
+        self._arrived_s = arrived_s
+
+    async def run(self, write: Write, *, echo_timings: bool) -> FinishReason:
+        """Stream to the end and return why it ended. Leaving by cancellation or error stops the work in both phases."""
+        running = asyncio.create_task(self._pipeline.run(self._journey))
+        running.add_done_callback(lambda _: self._journey.tokens.end())
+        try:
+            await self._write_tokens(write)
+            outcome = None if self._answer.stopped else await running
+        finally:
+            await _settle(running)
+        with self._tracing.span(names.FINISH, attributes={names.REQUEST_ID: self._journey.request.request_id}):
+            return await self._write_end(write, outcome, echo_timings)
+
+    async def _write_tokens(self, write: Write) -> None:
+        tokens, answer = self._journey.tokens, self._answer
+        previous_s = 0.0
+        while token_ids := await tokens.next_batch():
+            await write(answer.message(token_ids))
+            now_s = time.perf_counter()
+            if not previous_s:
+                self._journey.times.ttft_ms = (now_s - self._arrived_s) * 1e3
+                self._metrics.first_token(now_s - self._arrived_s)
+                token_ids = token_ids[1:]
+            gap_s = (now_s - previous_s) / (len(token_ids) or 1)
+            for _ in token_ids:
+                self._metrics.next_token(gap_s)
+            previous_s = now_s
+            if answer.stopped:
+                return
+
+    async def _write_end(self, write: Write, outcome: Outcome | None, echo_timings: bool) -> FinishReason:
+        times = self._journey.times
+        self._metrics.left_queue(times.queue_ms / 1e3)
+        times.total_ms = (time.perf_counter() - self._arrived_s) * 1e3
+        last, reason = self._answer.end(outcome, times if echo_timings else None)
+        await write(last)
+        return reason
+
+
+async def _settle(task: "asyncio.Task[Outcome]") -> None:
+    """Cancel what still runs and wait for its end, so that its pages and places are free when the stream is over."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,175 @@
+"""Owns one request's way through the workers: a place at prefill, the first token, the grant, decode, and a retry."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from splitwiser.errors import SplitwiserError, StaleHandle, WorkerLost
+from splitwiser.routing.places import Places
+from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
+from splitwiser.routing.token_stream import TokenStream
+from splitwiser.routing.workers import DecodeWorker, PrefillWorker
+from splitwiser.rpc import convert
+from splitwiser.rpc.client import call_unary, open_stream
+from splitwiser.rpc.deadline import Deadline
+from splitwiser.telemetry import names
+from splitwiser.telemetry.metrics.router import RouterMetrics
+from splitwiser.telemetry.tracing import Tracing
+from splitwiser.v1 import decode_pb2, prefill_pb2
+
+RETRIED = (WorkerLost, StaleHandle)
+"""The request's pages went away with a worker; the prompt can be prefilled again, as long as nothing was decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A request under way: its tokens as they come and its times as they pass."""
+
+    request: RoutedRequest
+    deadline: Deadline
+    tokens: TokenStream = field(default_factory=TokenStream)
+    times: PhaseTimes = field(default_factory=PhaseTimes)
+
+
+class Pipeline:
+    """Runs requests over the workers of both phases."""
+
+    def __init__(
+        self,
+        prefill: Places[PrefillWorker],
+        decode: Places[DecodeWorker],
+        tracing: Tracing,
+        metrics: RouterMetrics,
+        retries: int,
+    ) -> None:
+        self._prefill = prefill
+        self._decode = decode
+        self._tracing = tracing
+        self._metrics = metrics
+        self._retries = retries
+
+    async def run(self, journey: Journey) -> Outcome:
+        """Push every token of the request and return how it ended.
+
+        A worker lost before the first decoded token costs another prefill, not the request: the seed makes the first
+        token the same, and the client has it already. Cancelling stops the work in both phases.
+        """
+        for retries_left in range(self._retries, -1, -1):
+            try:
+                return await self._attempt(journey)
+            except RETRIED:
+                if journey.tokens.count > 1 or not retries_left:
+                    raise
+                self._metrics.retried()
+        raise AssertionError("unreachable")
+
+    async def _attempt(self, journey: Journey) -> Outcome:
+        waiting_since_ns = time.time_ns()
+        async with self._prefill.place(journey.request) as worker:
+            self._record_queue(journey, waiting_since_ns)
+            message = _prefill_request(journey.request)
+            async with open_stream(worker.stub.Prefill, message, timeout_s=journey.deadline.remaining_s()) as events:
+                first: prefill_pb2.FirstToken = (await _next(events)).first_token
+                _take_first_token(journey, first)
+                if reason := convert.finish_from_proto(first.finish_reason):
+                    return Outcome(reason, 1)
+                granted: prefill_pb2.Granted = (await _next(events)).granted
+                journey.times.grant_ms = granted.grant_ms
+                decoding = asyncio.create_task(self._run_decode(journey, first.token_id, granted))
+                try:
+                    await _until_claimed(events, decoding)
+                except BaseException:
+                    await _cancel(decoding)
+                    raise
+        try:
+            return await decoding
+        finally:
+            await _cancel(decoding)
+
+    def _record_queue(self, journey: Journey, since_ns: int) -> None:
+        now_ns = time.time_ns()
+        journey.times.queue_ms = (now_ns - since_ns) / 1e6
+        attributes = {names.REQUEST_ID: journey.request.request_id}
+        self._tracing.record(names.QUEUE, since_ns, now_ns, attributes=attributes)
+
+    async def _run_decode(self, journey: Journey, first_token_id: int, granted: prefill_pb2.Granted) -> Outcome:
+        async with self._decode.place(journey.request) as worker:
+            stream_id, link = worker.link.open(journey.tokens.push)
+            message = _decode_request(journey.request, first_token_id, granted, worker.link.link_id, stream_id)
+            try:
+                answer: decode_pb2.DecodeResponse = await call_unary(
+                    worker.stub.Decode, message, timeout_s=journey.deadline.remaining_s()
+                )
+                await link.received(answer.tokens)
+            finally:
+                worker.link.close(stream_id)
+        times = journey.times
+        times.decode_queue_ms, times.claim_ms = answer.queue_ms, answer.claim_ms
+        times.grant_to_first_step_ms, times.decode_ms = answer.grant_to_first_step_ms, answer.decode_ms
+        reason = convert.finish_from_proto(answer.finish_reason)
+        assert reason is not None, "decode answers with a finish reason"
+        return Outcome(reason, 1 + answer.tokens)
+
+
+def _take_first_token(journey: Journey, first: prefill_pb2.FirstToken) -> None:
+    journey.times.prefill_queue_ms, journey.times.prefill_ms = first.queue_ms, first.prefill_ms
+    if not journey.tokens.count:
+        journey.tokens.push(first.token_id)
+
+
+def _prefill_request(request: RoutedRequest) -> prefill_pb2.PrefillRequest:
+    return prefill_pb2.PrefillRequest(
+        request_id=request.request_id,
+        token_ids=request.prompt_ids,
+        sampling=convert.sampling_to_proto(request.sampling),
+        stop=convert.stop_to_proto(request.stop),
+        priority=request.priority,
+    )
+
+
+def _decode_request(
+    request: RoutedRequest, first_token_id: int, granted: prefill_pb2.Granted, link_id: str, stream_id: int
+) -> decode_pb2.DecodeRequest:
+    return decode_pb2.DecodeRequest(
+        request_id=request.request_id,
+        link_id=link_id,
+        stream_id=stream_id,
+        handle=granted.handle,
+        first_token_id=first_token_id,
+        sampling=convert.sampling_to_proto(request.sampling),
+        stop=convert.stop_to_proto(request.stop),
+        priority=request.priority,
+    )
+
+
+async def _next(events: AsyncIterator[Any]) -> Any:
+    async for event in events:
+        return event
+    raise WorkerLost("the prefill worker ended the stream early", help="send the request again")
+
+
+async def _until_claimed(events: AsyncIterator[Any], decoding: "asyncio.Task[Outcome]") -> None:
+    """Hold the prefill stream until it ends, which means claimed. Its loss meanwhile is for decode's claim to judge."""
+    claimed = asyncio.create_task(_drain(events))
+    try:
+        await asyncio.wait({claimed, decoding}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(claimed)
+
+
+async def _drain(events: AsyncIterator[Any]) -> None:
+    try:
+        async for _ in events:
+            pass
+    except SplitwiserError:
+        return
+
+
+async def _cancel(task: "asyncio.Task[Any]") -> None:
+    """Cancel and wait; whatever the task ended with has been seen by then, or is of no interest any more."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

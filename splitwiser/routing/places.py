@@ -1,0 +1,105 @@
+"""Owns who runs where: the places of each worker, and the bounded line of requests that wait for one."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Generic, TypeVar
+
+from splitwiser.errors import Overloaded
+from splitwiser.routing.policy import Policy
+from splitwiser.routing.request import RoutedRequest
+
+EWMA_WEIGHT = 0.1
+
+
+class Seats:
+    """A worker as the line sees it: how much it has, how much it may have, and whether it takes anything now."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.in_flight = 0
+        self.available = False
+
+    @property
+    def has_room(self) -> bool:
+        return self.available and self.in_flight < self.capacity
+
+
+Worker = TypeVar("Worker", bound=Seats)
+
+
+class Places(Generic[Worker]):
+    """Seats requests at workers, least loaded first. Requests that find no place wait in the policy's order."""
+
+    def __init__(self, workers: Sequence[Worker], policy: Policy, max_waiting: int) -> None:
+        self._workers = workers
+        self._policy = policy
+        self._max_waiting = max_waiting
+        self._line: list[tuple[int, int, asyncio.Future[Worker]]] = []
+        self._arrivals = count()
+        self._mean_stay_s = 0.1
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._line)
+
+    @property
+    def in_flight_count(self) -> int:
+        return sum(worker.in_flight for worker in self._workers)
+
+    @property
+    def any_available(self) -> bool:
+        return any(worker.available for worker in self._workers)
+
+    @asynccontextmanager
+    async def place(self, request: RoutedRequest) -> AsyncIterator[Worker]:
+        """Hold one place at a worker for the length of the block. Raises Overloaded at once when the line is full."""
+        worker = await self._seat(request)
+        seated_s = asyncio.get_running_loop().time()
+        try:
+            yield worker
+        finally:
+            stay_s = asyncio.get_running_loop().time() - seated_s
+            self._mean_stay_s += EWMA_WEIGHT * (stay_s - self._mean_stay_s)
+            self._leave(worker)
+
+    def serve_line(self) -> None:
+        """Seat whoever can be seated; call when a worker becomes available."""
+        while self._line and (worker := self._least_loaded()):
+            _, _, future = heapq.heappop(self._line)
+            worker.in_flight += 1
+            future.set_result(worker)
+
+    async def _seat(self, request: RoutedRequest) -> Worker:
+        if self.waiting_count >= self._max_waiting:
+            raise Overloaded(
+                f"{self._max_waiting} requests are waiting",
+                help="wait as long as RetryInfo says, then try again; or raise router.max_queue",
+                retry_after_s=self._retry_after_s(),
+            )
+        future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._line, (self._policy(request), next(self._arrivals), future))
+        self.serve_line()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled():
+                self._line = [entry for entry in self._line if entry[2] is not future]
+                heapq.heapify(self._line)
+            else:
+                self._leave(future.result())
+            raise
+
+    def _leave(self, worker: Worker) -> None:
+        worker.in_flight -= 1
+        self.serve_line()
+
+    def _least_loaded(self) -> Worker | None:
+        free = [worker for worker in self._workers if worker.has_room]
+        return min(free, key=lambda worker: worker.in_flight / worker.capacity, default=None)
+
+    def _retry_after_s(self) -> float:
+        capacity = sum(worker.capacity for worker in self._workers if worker.available) or 1
+        return max(0.1, self._mean_stay_s * self._max_waiting / capacity)

@@ -1,0 +1,94 @@
+"""Owns calls to other services: the channel's options, the time left, the trace, and a cancel on every way out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import grpc
+
+from splitwiser.rpc import status
+from splitwiser.rpc.propagation import outgoing_metadata
+from splitwiser.v1 import inference_pb2, inference_pb2_grpc
+
+CHANNEL_OPTIONS = [
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.keepalive_timeout_ms", 1_000),
+    ("grpc.http2.ping_timeout_ms", 700),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+Response = TypeVar("Response")
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A plaintext channel to HOST:PORT or unix:PATH that notices a hung peer within about two seconds."""
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+
+
+async def call_unary(method: Callable[..., Any], request: Any, *, timeout_s: float | None = None) -> Any:
+    """One answer. Cancelling the caller cancels the call; a failed call raises the error tree's exception."""
+    call = method(request, timeout=timeout_s, metadata=outgoing_metadata())
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise status.decode(error) from None
+    finally:
+        call.cancel()
+
+
+@asynccontextmanager
+async def open_stream(
+    method: Callable[..., Any], request: Any, *, timeout_s: float | None = None
+) -> AsyncIterator[AsyncIterator[Any]]:
+    """A stream of answers, cancelled however the block is left: grpc's own `async for` does not cancel on break."""
+    call = method(request, timeout=timeout_s, metadata=outgoing_metadata())
+    try:
+        yield _messages(call)
+    finally:
+        call.cancel()
+
+
+async def _messages(call: Any) -> AsyncIterator[Any]:
+    try:
+        while (message := await call.read()) is not grpc.aio.EOF:
+            yield message
+    except grpc.aio.AioRpcError as error:
+        raise status.decode(error) from None
+
+
+class Client:
+    """A client of the public API."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = open_channel(address)
+        self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def generate(
+        self, request: inference_pb2.GenerateRequest, *, timeout_s: float | None = None
+    ) -> AsyncIterator[inference_pb2.GenerateResponse]:
+        """Stream the answer. Leaving the loop early needs aclose() (contextlib.aclosing) to cancel at once."""
+        async with open_stream(self._stub.Generate, request, timeout_s=timeout_s) as messages:
+            async for message in messages:
+                yield message
+
+    async def get_model(self, model: str = "", *, timeout_s: float = 5.0) -> inference_pb2.GetModelResponse:
+        """Facts about the served model."""
+        request = inference_pb2.GetModelRequest(model=model)
+        response: inference_pb2.GetModelResponse = await call_unary(self._stub.GetModel, request, timeout_s=timeout_s)
+        return response
+
+    async def tokenize(self, text: str, *, timeout_s: float = 5.0) -> list[int]:
+        """Token ids of the text, as a prompt of it would have."""
+        request = inference_pb2.TokenizeRequest(text=text)
+        response = await call_unary(self._stub.Tokenize, request, timeout_s=timeout_s)
+        return list(response.token_ids)

@@ -1,0 +1,80 @@
+"""Owns the wire form of errors: a gRPC status with google.rpc details, out of the error tree and back into it."""
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import grpc
+from google.protobuf import any_pb2, message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from splitwiser import errors
+from splitwiser.errors import SplitwiserError
+
+DOMAIN = "splitwiser"
+DETAILS_KEY = "grpc-status-details-bin"
+
+
+async def abort(context: "grpc.aio.ServicerContext[object, object]", error: SplitwiserError) -> NoReturn:
+    """End the call with the error's status; google.rpc details carry its reason, help, field and retry time."""
+    details = encode(error).SerializeToString()
+    await context.abort(grpc.StatusCode[error.status], error.cause, ((DETAILS_KEY, details),))
+    raise AssertionError("abort returned")
+
+
+def encode(error: SplitwiserError) -> status_pb2.Status:
+    """The error as google.rpc.Status: ErrorInfo always, BadRequest for a named field, RetryInfo where waiting helps."""
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.status), message=error.cause)
+    for detail in _details(error):
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _details(error: SplitwiserError) -> Iterator[message.Message]:
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={"help": error.help})
+    if error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
+        yield error_details_pb2.BadRequest(field_violations=[violation])
+    if error.retry_after_s is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        yield retry
+
+
+def decode(error: grpc.aio.AioRpcError) -> SplitwiserError:
+    """The error tree's own exception for a failed call; a peer that went away becomes WorkerLost."""
+    info, field, retry_after_s = error_details_pb2.ErrorInfo(), "", None
+    for detail in _status_of(error).details:
+        violations, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(violations) and violations.field_violations:
+            field = violations.field_violations[0].field
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+        else:
+            detail.Unpack(info)
+    kind = _CLASS_OF_REASON.get(info.reason) or _CLASS_OF_CODE.get(error.code(), SplitwiserError)
+    cause = error.details() or error.code().name
+    return kind(cause, help=info.metadata["help"] or "see the service's log", field=field, retry_after_s=retry_after_s)
+
+
+def _status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status()
+
+
+def _tree(kind: type[SplitwiserError]) -> Iterator[type[SplitwiserError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+_CLASS_OF_REASON = {kind.reason: kind for kind in _tree(SplitwiserError)}
+_CLASS_OF_CODE = {
+    grpc.StatusCode.UNAVAILABLE: errors.WorkerLost,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
+}

@@ -1,0 +1,1 @@
+"""What every service process has in common: its entry, and for workers the attachment to the store."""

@@ -1,0 +1,86 @@
+"""Owns the entry of a service process: its arguments, its signals, and its exit codes."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from splitwiser.config.schema import Settings
+from splitwiser.errors import ConfigurationError, SplitwiserError
+from splitwiser.stack.card import Card, write_card
+from splitwiser.telemetry.logs import configure_logging
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a process was started. listen: gRPC address of its own; prefill and decode: those of a router's workers."""
+
+    settings: Settings
+    service: str
+    instance: str
+    listen: str
+    prefill: tuple[str, ...]
+    decode: tuple[str, ...]
+
+    def announce(self, address: str, metrics_port: int) -> None:
+        """Write the service's card: it is ready."""
+        write_card(self.settings.run_dir, Card(self.service, self.instance, os.getpid(), address, metrics_port))
+
+
+Serve = Callable[[Launch, asyncio.Event], Awaitable[None]]
+
+
+def main(service: str, serve: Serve) -> int:
+    """Run serve until it returns or a signal sets its stop event. Returns the exit code; errors go to stderr."""
+    try:
+        launch = _launch(service)
+        configure_logging(launch.settings.telemetry, service, launch.instance)
+        asyncio.run(_until_signal(launch, serve))
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+    except SplitwiserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+async def _until_signal(launch: Launch, serve: Serve) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(launch, stop)
+
+
+def _launch(service: str) -> Launch:
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
+    parser.add_argument("--config", type=Path, required=True, help="settings as JSON, as `splitwiser up` resolves them")
+    parser.add_argument("--instance", default=service, help="name of this process among its siblings")
+    parser.add_argument("--listen", default="", help="gRPC address: HOST:PORT or unix:PATH")
+    parser.add_argument("--prefill", action="append", default=[], help="address of a prefill worker; may be repeated")
+    parser.add_argument("--decode", action="append", default=[], help="address of a decode worker; may be repeated")
+    arguments = parser.parse_args()
+    return Launch(
+        settings=_read_settings(arguments.config),
+        service=service,
+        instance=arguments.instance,
+        listen=arguments.listen,
+        prefill=tuple(arguments.prefill),
+        decode=tuple(arguments.decode),
+    )
+
+
+def _read_settings(path: Path) -> Settings:
+    try:
+        return Settings.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(str(error), field=str(path), help="make the file with `splitwiser up`") from None

@@ -1,0 +1,109 @@
+"""Owns a worker's life: it attaches to the store, maps or makes pool and weights, takes its share of the pages, serves
+until told to stop, and ends at once when its store or its engine does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from splitwiser.engine.base import DecodeEngine, PrefillEngine, StepObserver, StepSpan
+from splitwiser.engine.factory import Loaded, load
+from splitwiser.errors import StoreLost
+from splitwiser.kv.pool import OwnedPages
+from splitwiser.kv.redis_registry import RedisRegistry
+from splitwiser.rpc.server import Service, serve
+from splitwiser.runtime.entry import Launch
+from splitwiser.store.client import StoreClient
+from splitwiser.telemetry.timeline import TimelineWriter
+
+Engine = PrefillEngine | DecodeEngine
+Phase = Literal["prefill", "decode"]
+SHARE_RETRY_S = 0.05
+
+
+class StepMetrics(Protocol):
+    """The metrics of either phase."""
+
+    def step(self, span: StepSpan, batch_size: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker of either phase works with."""
+
+    store: StoreClient
+    loaded: Loaded
+    pages: OwnedPages
+    registry: RedisRegistry
+
+
+@asynccontextmanager
+async def attached(launch: Launch, phase: Phase) -> AsyncIterator[Worker]:
+    """A worker attached to its store for the length of the block; leaving gives all its pages back at once."""
+    settings = launch.settings
+    socket = settings.run_dir / settings.store.socket
+    store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s)
+    try:
+        loaded = await load(settings, store)
+        share = settings.prefill_pages if phase == "prefill" else settings.decode_pages
+        pages = OwnedPages(await take_share(store, share))
+        registry = RedisRegistry(settings.redis)
+        try:
+            yield Worker(store, loaded, pages, registry)
+        finally:
+            await registry.close()
+    finally:
+        await store.close()
+
+
+async def take_share(store: StoreClient, count: int) -> list[int]:
+    """Acquire exactly count pages. A predecessor's pages may come back to the store a moment later than this starts."""
+    pages: list[int] = []
+    while True:
+        pages += await store.acquire(count - len(pages))
+        if len(pages) == count:
+            return pages
+        await asyncio.sleep(SHARE_RETRY_S)
+
+
+async def serve_worker(
+    launch: Launch, worker: Worker, engine: Engine, service: Service, metrics_port: int, stop: asyncio.Event
+) -> None:
+    """Serve until stop is set, then drain. Raises what broke the engine, or StoreLost when the store went away."""
+    running = asyncio.create_task(engine.run())
+    try:
+        async with serve(launch.listen, [service]) as server:
+            await server.set_serving(True)
+            launch.announce(server.address, metrics_port)
+            try:
+                await _until_stopped(running, worker.store, stop)
+            except BaseException:
+                server.grace_s = 0.0
+                raise
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def _until_stopped(running: "asyncio.Task[None]", store: StoreClient, stop: asyncio.Event) -> None:
+    stopped, lost = asyncio.create_task(stop.wait()), asyncio.create_task(store.lost.wait())
+    try:
+        await asyncio.wait({running, stopped, lost}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        lost.cancel()
+    if running.done():
+        running.result()
+    if store.lost.is_set():
+        raise StoreLost("the store went away: nobody knows any more whose pages are whose", help="restart the stack")
+
+
+def observe_steps(timeline: TimelineWriter, metrics: StepMetrics, pages: OwnedPages) -> StepObserver:
+    """Tell the timeline and the metrics of every step."""
+
+    def observe(phase: str, span: StepSpan, batch_size: int, requests: Sequence[str]) -> None:
+        timeline.step(phase, span, batch_size, requests, pages_in_use=pages.in_use_count)
+        metrics.step(span, batch_size)
+
+    return observe
