@@ -1,0 +1,90 @@
+"""Owns the local stack: Redis, store, workers and router of one machine, as processes that live as long as it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from splitwiser.config.schema import Settings
+from splitwiser.stack.preflight import check_environment
+from splitwiser.stack.redis_server import find_redis_server, redis_url
+from splitwiser.stack.run_dir import RunDir
+from splitwiser.stack.services import Tier, redis_service, services_of
+from splitwiser.stack.supervisor import ServiceStatus, Supervisor
+
+
+class LocalStack:
+    """Use as `async with LocalStack(settings) as stack`: inside, every service is ready; after, no process is left.
+
+    on_change is told of every change of a service. Entering raises ConfigurationError or StartupError, and then
+    nothing is left running either.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_change: Callable[[ServiceStatus], None] = lambda status: None,
+        package: str = "services",
+    ) -> None:
+        self._owns_redis = not settings.redis.url
+        self.settings = _resolve(settings)
+        self._on_change = on_change
+        self._package = package
+        self._exit = AsyncExitStack()
+
+    @property
+    def address(self) -> str:
+        """The router's gRPC address."""
+        return self._supervisor.status["router"].address
+
+    @property
+    def services(self) -> Mapping[str, ServiceStatus]:
+        """Every service by instance: redis, store, prefill-0, decode-0, router, ..."""
+        return self._supervisor.status
+
+    async def wait(self) -> None:
+        """Wait until the stack cannot go on, and raise why: StoreLost or RegistryUnavailable."""
+        await self._supervisor.wait()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as undo:
+            run_dir = RunDir(self.settings.run_dir)
+            run_dir.make()
+            undo.enter_context(run_dir.locked())
+            run_dir.clear()
+            await check_environment(self.settings, own_redis=self._owns_redis)
+            run_dir.forget()
+            undo.callback(run_dir.clear)
+            run_dir.write_resolved(self.settings.model_dump_json(indent=2))
+            self._supervisor = Supervisor(
+                run_dir,
+                start_timeout_s=self.settings.stack.start_timeout_s,
+                stop_timeout_s=self.settings.stack.stop_timeout_s,
+                on_change=self._on_change,
+            )
+            undo.push_async_callback(self._supervisor.stop)
+            await self._start(run_dir)
+            self._exit = undo.pop_all()
+        return self
+
+    async def _start(self, run_dir: RunDir) -> None:
+        """Bottom up; workers and router side by side, as the workers are slow to load their model."""
+        store, *rest = services_of(self.settings, run_dir, self._package)
+        assert store.tier is Tier.STORE
+        if self._owns_redis:
+            await self._supervisor.start([redis_service(find_redis_server(), run_dir)])
+        await self._supervisor.start([store])
+        await self._supervisor.start(rest)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit.__aexit__(kind, error, trace)
+
+
+def _resolve(settings: Settings) -> Settings:
+    """The settings as every service shall read them, wherever it runs."""
+    root = settings.run_dir.expanduser().absolute()
+    redis = settings.redis.model_copy(update={"url": settings.redis.url or redis_url(RunDir(root).redis_socket)})
+    return settings.model_copy(update={"run_dir": root, "redis": redis})

@@ -1,0 +1,78 @@
+"""Owns one child process: its start on a leash, its log, its end. Signals go to its process id alone."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_LEASH = Path(__file__).with_name("leash.py")
+TAIL_LINES = 20
+_TAIL_BYTES = 16_384
+
+
+class Process:
+    """A started child. It has a session of its own, so a Ctrl-C in the terminal reaches only whoever started it."""
+
+    def __init__(self, child: asyncio.subprocess.Process, log: Path, log_start: int) -> None:
+        self._child = child
+        self._log = log
+        self._log_start = log_start
+
+    @classmethod
+    async def start(cls, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "Process":
+        """Start command with output and errors appended to log."""
+        with log.open("ab") as output:
+            start = output.tell()
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-IS", str(_LEASH), str(os.getpid()), *command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
+        return cls(child, log, start)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return self._child.returncode
+
+    async def wait(self) -> int:
+        """Wait for its end; returns the exit code."""
+        return await self._child.wait()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Ask it to drain and leave; kill it if it has not after timeout_s, or at once if this wait is cancelled."""
+        try:
+            self._signal(signal.SIGTERM)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._child.wait()
+        finally:
+            self.kill()
+            await self._child.wait()
+
+    def kill(self) -> None:
+        """End it now, if it still runs."""
+        self._signal(signal.SIGKILL)
+
+    def log_tail(self) -> str:
+        """The last lines that this process logged."""
+        with self._log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - _TAIL_BYTES))
+            text = log.read().decode(errors="replace")
+        return "\n".join(text.splitlines()[-TAIL_LINES:])
+
+    def _signal(self, number: int) -> None:
+        if self._child.returncode is None:
+            with suppress(ProcessLookupError):
+                self._child.send_signal(number)

@@ -1,0 +1,88 @@
+"""Owns the list of one local stack's processes: what each runs, when it starts, and how it shows that it is ready.
+
+Services are named, never imported: the library knows only how to call them.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from pathlib import Path
+
+from splitwiser.config.schema import Settings
+from splitwiser.stack.card import read_card
+from splitwiser.stack.health import is_serving
+from splitwiser.stack.redis_server import is_answering, redis_command
+from splitwiser.stack.run_dir import RunDir
+
+Probe = Callable[[int], Awaitable[str]]
+"""Takes the process id; returns the address once the service is ready, and nothing before."""
+
+
+class Tier(IntEnum):
+    """Who needs whom: a service needs those of lower tiers. Stacks stop from the highest tier down."""
+
+    REDIS = 0
+    STORE = 1
+    WORKER = 2
+    ROUTER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One process of the stack."""
+
+    instance: str
+    service: str
+    tier: Tier
+    command: tuple[str, ...]
+    probe: Probe
+
+    @property
+    def restarts(self) -> bool:
+        """Whether it may come back alone. Redis and store may not: what they knew of requests and pages is gone."""
+        return self.tier >= Tier.WORKER
+
+
+def redis_service(binary: Path, run_dir: RunDir) -> ServiceSpec:
+    """The stack's own Redis."""
+
+    async def probe(_: int) -> str:
+        return f"unix:{run_dir.redis_socket}" if await is_answering(run_dir.redis_socket) else ""
+
+    return ServiceSpec("redis", "redis", Tier.REDIS, redis_command(binary, run_dir.redis_socket), probe)
+
+
+def services_of(settings: Settings, run_dir: RunDir, package: str = "services") -> tuple[ServiceSpec, ...]:
+    """Store, workers and router. package holds the services' modules."""
+    python = partial(_python_service, package, run_dir)
+    prefill = [f"prefill-{index}" for index in range(settings.prefill.workers)]
+    decode = [f"decode-{index}" for index in range(settings.decode.workers)]
+    router_flags = [
+        *(part for instance in prefill for part in ("--prefill", f"unix:{run_dir.socket(instance)}")),
+        *(part for instance in decode for part in ("--decode", f"unix:{run_dir.socket(instance)}")),
+    ]
+    return (
+        python("store", "store", Tier.STORE),
+        *(python("prefill", instance, Tier.WORKER, *_listen(run_dir, instance)) for instance in prefill),
+        *(python("decode", instance, Tier.WORKER, *_listen(run_dir, instance)) for instance in decode),
+        python("router", "router", Tier.ROUTER, *router_flags),
+    )
+
+
+def _listen(run_dir: RunDir, instance: str) -> tuple[str, ...]:
+    return ("--instance", instance, "--listen", f"unix:{run_dir.socket(instance)}")
+
+
+def _python_service(package: str, run_dir: RunDir, service: str, instance: str, tier: Tier, *flags: str) -> ServiceSpec:
+    async def probe(pid: int) -> str:
+        card = read_card(run_dir.root, instance)
+        # A card of another process is one that a killed predecessor left.
+        if card is None or card.pid != pid:
+            return ""
+        # The store speaks frames, not gRPC; it writes its card when it listens.
+        return card.address if tier is Tier.STORE or await is_serving(card.address) else ""
+
+    command = (sys.executable, "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
+    return ServiceSpec(instance, service, tier, command, probe)

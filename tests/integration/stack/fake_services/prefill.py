@@ -1,0 +1,3 @@
+from tests.integration.stack.fake_services.service import main
+
+main("prefill")
