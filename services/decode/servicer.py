@@ -108,12 +108,13 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         arrived_ns, reserved_ns, claimed_ns = marks_ns
         handoff_ms = (decoded.first_step_done_monotonic_ns - handle.granted_monotonic_ns) / 1e6
         first, last = decoded.first_step, decoded.last_step
-        for name, start_ns, end_ns, attributes in (
+        phases: tuple[tuple[str, int, int, dict[str, str | float]], ...] = (
             (names.DECODE_QUEUE, arrived_ns, reserved_ns, {}),
             (names.CLAIM, reserved_ns, claimed_ns, {names.PAGES: len(handle.pages), names.EPOCH: str(handle.epoch)}),
             (names.FIRST_STEP, first.start_ns, first.end_ns, {names.HANDOFF_MS: handoff_ms}),
             (names.DECODE_STEPS, first.end_ns, last.end_ns, {names.TOKENS: decoded.tokens}),
-        ):
+        )
+        for name, start_ns, end_ns, attributes in phases:
             self._tracing.record(name, start_ns, end_ns, attributes={names.REQUEST_ID: request_id, **attributes})
         self._metrics.decoded(handoff_ms / 1e3, (last.end_ns - first.start_ns) / 1e9)
         return decode_pb2.DecodeResponse(

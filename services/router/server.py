@@ -40,8 +40,10 @@ class Floor:
         """Follow the workers until cancelled; the router serves while it has a worker of each phase."""
         changed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for worker in [*self._prefill_workers, *self._decode_workers]:
-                group.create_task(worker.watch(changed.set))
+            for prefill_worker in self._prefill_workers:
+                group.create_task(prefill_worker.watch(changed.set))
+            for decode_worker in self._decode_workers:
+                group.create_task(decode_worker.watch(changed.set))
             while True:
                 await changed.wait()
                 changed.clear()

@@ -69,8 +69,10 @@ class Places(Generic[Worker]):
         """Seat whoever can be seated; call when a worker becomes available."""
         while self._line and (worker := self._least_loaded()):
             _, _, future = heapq.heappop(self._line)
-            worker.in_flight += 1
-            future.set_result(worker)
+            # Cancelled between its caller's cancellation and the moment the caller runs.
+            if not future.done():
+                worker.in_flight += 1
+                future.set_result(worker)
 
     async def _seat(self, request: RoutedRequest) -> Worker:
         if self.waiting_count >= self._max_waiting:

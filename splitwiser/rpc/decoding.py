@@ -41,8 +41,8 @@ def _explain(kind: type[message.Message], data: bytes) -> InvalidRequest:
 def _strings_as_bytes(full_name: str) -> type[message.Message]:
     """A twin of the message whose strings are bytes, so that it parses and the broken one can be found."""
     pool = descriptor_pool.DescriptorPool()
-    _add_twin(descriptor_pool.Default().FindMessageTypeByName(full_name).file, pool)  # type: ignore[no-untyped-call]
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))  # type: ignore[no-untyped-call]
+    _add_twin(descriptor_pool.Default().FindMessageTypeByName(full_name).file, pool)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
 
 
 def _add_twin(file: Any, pool: descriptor_pool.DescriptorPool) -> None:
@@ -54,7 +54,7 @@ def _add_twin(file: Any, pool: descriptor_pool.DescriptorPool) -> None:
         for field in kind.field:
             if field.type == STRING:
                 field.type = BYTES
-    pool.Add(twin)  # type: ignore[no-untyped-call]
+    pool.Add(twin)
 
 
 def _first_broken_text(value: message.Message, path: str) -> str:

@@ -1,0 +1,105 @@
+"""Who gets the next place: the policy's order, the least loaded worker, and nothing lost when a waiter leaves."""
+
+import asyncio
+
+import pytest
+
+from splitwiser.engine.base import Sampling, StopRule
+from splitwiser.errors import Overloaded
+from splitwiser.routing.places import Places, Seats
+from splitwiser.routing.policy import POLICIES, Policy, first_come
+from splitwiser.routing.request import RoutedRequest
+
+GREEDY = Sampling(temperature=0, top_p=1, top_k=0, seed=0)
+
+
+def request(name: str, prompt_tokens: int = 1, priority: int = 0) -> RoutedRequest:
+    stop = StopRule(max_tokens=1, stop_token_ids=frozenset())
+    return RoutedRequest(name, (1,) * prompt_tokens, GREEDY, stop, (), priority)
+
+
+def seats(capacity: int, available: bool = True) -> Seats:
+    worker = Seats(capacity)
+    worker.available = available
+    return worker
+
+
+async def served_order(policy: Policy, requests: list[RoutedRequest]) -> list[str]:
+    """The order in which requests that all wait for one place get it."""
+    places, order = Places([seats(1)], policy, max_waiting=10), list[str]()
+
+    async def visit(routed: RoutedRequest) -> None:
+        async with places.place(routed):
+            order.append(routed.request_id)
+
+    async with places.place(request("occupant")):
+        visits = [asyncio.create_task(visit(routed)) for routed in requests]
+        await asyncio.sleep(0)
+    await asyncio.gather(*visits)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("policy", "order"),
+    [
+        ("fcfs", ["long", "urgent", "short"]),
+        ("shortest", ["short", "urgent", "long"]),
+        ("priority", ["urgent", "long", "short"]),
+    ],
+)
+async def test_each_policy_orders_the_line(policy: str, order: list[str]) -> None:
+    waiting = [request("long", 9), request("urgent", 5, priority=-1), request("short", 1)]
+    assert await served_order(POLICIES[policy], waiting) == order
+
+
+async def test_the_least_loaded_worker_is_taken() -> None:
+    small, large = seats(2), seats(4)
+    places = Places([small, large], first_come, max_waiting=10)
+    async with places.place(request("a")), places.place(request("b")), places.place(request("c")):
+        assert (small.in_flight, large.in_flight) == (1, 2)
+    assert places.in_flight_count == 0
+
+
+async def test_a_full_line_refuses_at_once_and_says_when_to_come_back() -> None:
+    places = Places([seats(1)], first_come, max_waiting=1)
+    async with places.place(request("seated")):
+        waiting = asyncio.create_task(places.place(request("waiting")).__aenter__())
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as caught:
+            await places.place(request("refused")).__aenter__()
+        assert caught.value.retry_after_s
+        waiting.cancel()
+
+
+async def test_a_waiter_that_leaves_takes_no_place() -> None:
+    places = Places([seats(1)], first_come, max_waiting=5)
+    async with places.place(request("seated")):
+        leaving = [asyncio.create_task(places.place(request(str(index))).__aenter__()) for index in range(3)]
+        await asyncio.sleep(0)
+        assert places.waiting_count == 3
+        for task in leaving:
+            task.cancel()
+        await asyncio.wait(leaving)
+        assert places.waiting_count == 0
+    assert places.in_flight_count == 0
+
+
+async def test_a_waiter_cancelled_as_it_is_seated_gives_the_place_back() -> None:
+    places = Places([seats(1)], first_come, max_waiting=5)
+    async with places.place(request("seated")):
+        chosen = asyncio.create_task(places.place(request("chosen")).__aenter__())
+        await asyncio.sleep(0)
+    chosen.cancel()
+    await asyncio.wait({chosen})
+    assert places.in_flight_count == 0
+
+
+async def test_requests_wait_for_a_worker_that_is_not_there_yet() -> None:
+    worker = seats(1, available=False)
+    places = Places([worker], first_come, max_waiting=5)
+    entering = asyncio.create_task(places.place(request("early")).__aenter__())
+    await asyncio.sleep(0)
+    assert not entering.done()
+    worker.available = True
+    places.serve_line()
+    assert await entering is worker
