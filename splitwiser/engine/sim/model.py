@@ -22,6 +22,11 @@ def make_weights() -> bytes:
     return hashlib.shake_256(b"splitwiser sim weights").digest(WEIGHTS_BYTES)
 
 
+def fill_weights(memory: memoryview) -> None:
+    """Make the weights in place; memory: WEIGHTS_BYTES."""
+    memory[:] = make_weights()
+
+
 def hash_seed(weights: bytes | memoryview) -> int:
     """What the weights add to every token: another byte in them is another model."""
     return zlib.crc32(weights)
