@@ -20,7 +20,7 @@ help: ## List the targets
 setup: $(STAMP) ## Make .venv with everything in it, at the versions of constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt tools/setup.sh
-	@PYTHON="$(PYTHON)" PIP_FLAGS="$(PIP_FLAGS)" sh tools/setup.sh $(VENV)
+	@PYTHON="$(PYTHON)" PIP_FLAGS="$(PIP_FLAGS)" tools/setup.sh $(VENV)
 	@touch $@
 
 demo: setup ## Serve a small model split in two and show its timeline; MODEL= takes a Hugging Face id or folder
@@ -61,7 +61,7 @@ proto-check: setup
 		{ echo "splitwiser/v1 is not what proto/ generates."; echo "help: run 'make proto' and commit the result"; exit 1; }
 
 proto-lint: ## Check proto/ by buf's rules, and that a released protocol still works (needs Go)
-	@sh tools/proto-lint.sh
+	@tools/proto-lint.sh
 
 docs: setup ## Write the pages that are generated from code
 	$(BIN)/python tools/configuration_page.py

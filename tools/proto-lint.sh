@@ -1,3 +1,4 @@
+#!/bin/sh
 # Checks proto/ with buf: its lint rules, and that nothing a caller relies on has changed since the last release.
 # Called by `make proto-lint`. AGAINST= names another git ref to compare with; AGAINST=none compares with nothing.
 set -eu

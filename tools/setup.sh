@@ -1,3 +1,4 @@
+#!/bin/sh
 # Makes the virtual environment named by $1 and installs the project into it, at the versions of constraints.txt.
 # Called by `make setup` with PYTHON and PIP_FLAGS set.
 set -eu
