@@ -8,7 +8,7 @@ buf=.cache/bin/buf-$version
 
 if [ ! -x "$buf" ]; then
     if ! command -v go >/dev/null; then
-        echo "proto lint needs Go 1.25 or newer, which is not installed."
+        echo "The protocol's lint needs Go, which is not installed."
         [ -z "${CI:-}" ] || exit 1
         echo "Skipped here; CI runs it."
         exit 0
@@ -30,5 +30,8 @@ if [ -z "$against" ] && [ "$(git rev-parse --abbrev-ref HEAD 2>/dev/null)" != ma
 fi
 if [ -n "$against" ] && [ "$against" != none ]; then
     echo "Comparing the protocol with $against"
-    "$buf" breaking --against ".git#ref=$against"
+    "$buf" breaking --against "$(git rev-parse --path-format=absolute --git-common-dir)#ref=$against" || {
+        echo "This breaks callers of $against. help: add instead of changing; before the first release, AGAINST=none skips this"
+        exit 1
+    }
 fi
