@@ -1,0 +1,23 @@
+"""Owns folders short enough for unix sockets, and what a process holds open."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def socket_folder() -> Iterator[Path]:
+    """A private folder with a short path; pytest's own may be too long for a socket in it."""
+    with tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def open_fds() -> dict[int, str]:
+    """The file descriptors that this process has open, and what each is."""
+    links = {}
+    for link in Path("/proc/self/fd").iterdir():
+        # The descriptor that listed the folder is gone by now.
+        with suppress(FileNotFoundError):
+            links[int(link.name)] = str(link.readlink())
+    return links
