@@ -15,6 +15,9 @@ UNFINISHED: Final = "unfinished"
 """The outcome of a request whose root span is missing: it still runs, or its router was killed."""
 
 
+_OUTCOMES: Final = (names.OUTCOME, names.ERROR_TYPE)
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A stretch of a request's life: queue, prefill, handoff or decode, and who was at it."""
@@ -81,7 +84,7 @@ def _row(request: RequestSpans, step_ends: Mapping[str, Sequence[int]]) -> Reque
         decode_queue_ms=request.duration_ms(names.DECODE_QUEUE),
         decode_ms=_ms(first_step, request.end_ns(names.DECODE_STEPS) or request.end_ns(names.FIRST_STEP)),
         total_ms=request.duration_ms(names.REQUEST),
-        outcome=str(request.attribute(names.OUTCOME) or request.attribute(names.ERROR_TYPE) or UNFINISHED),
+        outcome=_outcome(request),
         token_gaps_ms=tuple(sorted(_token_gaps_ms(request, step_ends))),
         phases=tuple(_phases(request)),
     )
@@ -115,6 +118,12 @@ def _handoff_ms(request: RequestSpans) -> float | None:
     if isinstance(measured_ms, int | float):
         return float(measured_ms)
     return _ms(request.end_ns(names.GRANT), request.end_ns(names.FIRST_STEP))
+
+
+def _outcome(request: RequestSpans) -> str:
+    """What the root says; a failed attempt below it may have been made good by a retry."""
+    said = (root.attributes.get(name) for root in request.named(names.REQUEST) for name in _OUTCOMES)
+    return str(next(filter(None, said), UNFINISHED))
 
 
 def _token_gaps_ms(request: RequestSpans, step_ends: Mapping[str, Sequence[int]]) -> list[float]:
