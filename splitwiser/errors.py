@@ -1,8 +1,9 @@
-"""The one error tree. Each class carries its stable reason and its gRPC status name; rpc/status.py puts both on the wire.
+"""The one error tree. Each class carries its stable reason and its gRPC status; rpc/status.py puts both on the wire.
 
 An error's text is its cause; `help` says what to do. docs/error-codes.md lists every class and a test keeps it true.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -133,3 +134,17 @@ class StartupError(SplitwiserError):
 
     reason = "STARTUP"
     status = "FAILED_PRECONDITION"
+
+
+def class_of(reason: str) -> type[SplitwiserError] | None:
+    """The class that a reason read off a wire stands for."""
+    return _CLASS_OF_REASON.get(reason)
+
+
+def _tree(kind: type[SplitwiserError]) -> Iterator[type[SplitwiserError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+_CLASS_OF_REASON = {kind.reason: kind for kind in _tree(SplitwiserError)}

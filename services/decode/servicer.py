@@ -7,6 +7,7 @@ from services.decode.links import Links
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob
 from splitwiser.errors import LayoutMismatch, RegistryUnavailable
 from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.handle_proto import handle_from_proto
 from splitwiser.kv.handoff import Claims
 from splitwiser.kv.registry import Registry
 from splitwiser.rpc import convert
@@ -49,7 +50,7 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
             return await self._decode(request)
 
     async def _decode(self, request: decode_pb2.DecodeRequest) -> decode_pb2.DecodeResponse:
-        handle, stop = convert.handle_from_proto(request.handle), convert.stop_from_proto(request.stop)
+        handle, stop = handle_from_proto(request.handle), convert.stop_from_proto(request.stop)
         sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
         self._check(handle)
         arrived_ns = time.time_ns()

@@ -6,6 +6,7 @@ from typing import Any
 from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob
 from splitwiser.errors import DuplicateRequest, InvalidRequest, RegistryUnavailable
 from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.handle_proto import handle_to_proto
 from splitwiser.kv.handoff import Grants
 from splitwiser.kv.registry import Registry
 from splitwiser.rpc import convert
@@ -82,7 +83,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             end_ns = time.time_ns()
             self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
             self._metrics.granted()
-            granted = prefill_pb2.Granted(handle=convert.handle_to_proto(handle), grant_ms=(end_ns - start_ns) / 1e6)
+            granted = prefill_pb2.Granted(handle=handle_to_proto(handle), grant_ms=(end_ns - start_ns) / 1e6)
             await context.write(prefill_pb2.PrefillResponse(granted=granted))
             await claimed.wait()
 

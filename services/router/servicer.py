@@ -20,7 +20,6 @@ from splitwiser.rpc.propagation import incoming_context
 from splitwiser.telemetry import names
 from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing, outcome_of
-from splitwiser.text.detokenizer import Detokenizer
 from splitwiser.text.model_info import ModelInfo
 from splitwiser.text.tokenizer import Tokenizer
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
@@ -70,7 +69,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
                 journey.times.tokenize_ms = (time.perf_counter() - arrived_s) * 1e3
                 account.prompt_tokens = len(journey.request.prompt_ids)
                 span.set_attributes(_attributes(journey.request, self._model.name))
-                answer = Answer(journey.request, Detokenizer(self._tokenizer))
+                answer = Answer(journey.request, self._tokenizer.detokenizer(journey.request.prompt_ids))
                 generation = Generation(journey, answer, self._pipeline, self._tracing, self._metrics, arrived_s)
                 reason = await generation.run(context.write, echo_timings=proto.include_timings)
                 account.outcome = reason.value

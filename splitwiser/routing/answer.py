@@ -28,7 +28,7 @@ class Answer:
         text = ""
         for token_id in token_ids:
             self.tokens += 1
-            text += self._stop.push(self._detokenizer.push(token_id))
+            text += self._stop.add(self._detokenizer.add(token_id))
             if self._stop.matched:
                 self.stopped = True
                 break
@@ -39,7 +39,7 @@ class Answer:
         self, outcome: Outcome | None, times: PhaseTimes | None
     ) -> tuple[inference_pb2.GenerateResponse, FinishReason]:
         """The last message and its reason: held-back text, counts, times where given. outcome None: a stop string."""
-        text = "" if self.stopped else self._stop.push(self._detokenizer.finish()) + self._stop.finish()
+        text = "" if self.stopped else self._stop.add(self._detokenizer.flush()) + self._stop.flush()
         reason = FinishReason.STOP if outcome is None or self._stop.matched else outcome.finish_reason
         finish = inference_pb2.Finish(
             reason=convert.finish_to_proto(reason),

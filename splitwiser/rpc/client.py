@@ -1,6 +1,6 @@
 """Owns calls to other services: the channel's options, the time left, the trace, and a cancel on every way out."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -75,7 +75,7 @@ class Client:
 
     async def generate(
         self, request: inference_pb2.GenerateRequest, *, timeout_s: float | None = None
-    ) -> AsyncIterator[inference_pb2.GenerateResponse]:
+    ) -> AsyncGenerator[inference_pb2.GenerateResponse, None]:
         """Stream the answer. Leaving the loop early needs aclose() (contextlib.aclosing) to cancel at once."""
         async with open_stream(self._stub.Generate, request, timeout_s=timeout_s) as messages:
             async for message in messages:

@@ -2,8 +2,7 @@
 
 from splitwiser.engine.base import FinishReason, Sampling, StopRule
 from splitwiser.errors import InvalidRequest
-from splitwiser.kv.handle import Epoch, KvHandle
-from splitwiser.v1 import kv_pb2, sampling_pb2
+from splitwiser.v1 import sampling_pb2
 
 _FINISH_TO_PROTO = {
     FinishReason.STOP: sampling_pb2.FINISH_REASON_STOP,
@@ -50,29 +49,3 @@ def stop_from_proto(proto: sampling_pb2.StopConditions) -> StopRule:
     if proto.max_tokens < 1:
         raise InvalidRequest("must be at least 1", field="stop.max_tokens", help="call through the router")
     return StopRule(proto.max_tokens, frozenset(proto.stop_token_ids))
-
-
-def handle_to_proto(handle: KvHandle) -> kv_pb2.KvHandle:
-    """The handle as it travels from prefill by the router to decode."""
-    return kv_pb2.KvHandle(
-        store=handle.store,
-        handle_id=handle.handle_id,
-        epoch=kv_pb2.Epoch(incarnation=handle.epoch.incarnation, counter=handle.epoch.counter),
-        pages=handle.pages,
-        tokens=handle.tokens,
-        layout_hash=handle.layout_hash,
-        granted_monotonic_ns=handle.granted_monotonic_ns,
-    )
-
-
-def handle_from_proto(proto: kv_pb2.KvHandle) -> KvHandle:
-    """The handle as decode reads it; the store checks what it claims."""
-    return KvHandle(
-        store=proto.store,
-        handle_id=proto.handle_id,
-        epoch=Epoch(proto.epoch.incarnation, proto.epoch.counter),
-        pages=tuple(proto.pages),
-        tokens=proto.tokens,
-        layout_hash=proto.layout_hash,
-        granted_monotonic_ns=proto.granted_monotonic_ns,
-    )

@@ -8,7 +8,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from splitwiser import errors
-from splitwiser.errors import SplitwiserError
+from splitwiser.errors import SplitwiserError, class_of
 
 DOMAIN = "splitwiser"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -53,7 +53,7 @@ def decode(error: grpc.aio.AioRpcError) -> SplitwiserError:
             retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
         else:
             detail.Unpack(info)
-    kind = _CLASS_OF_REASON.get(info.reason) or _CLASS_OF_CODE.get(error.code(), SplitwiserError)
+    kind = class_of(info.reason) or _CLASS_OF_CODE.get(error.code(), SplitwiserError)
     cause = error.details() or error.code().name
     return kind(cause, help=info.metadata["help"] or "see the service's log", field=field, retry_after_s=retry_after_s)
 
@@ -65,13 +65,6 @@ def _status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     return status_pb2.Status()
 
 
-def _tree(kind: type[SplitwiserError]) -> Iterator[type[SplitwiserError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _tree(child)
-
-
-_CLASS_OF_REASON = {kind.reason: kind for kind in _tree(SplitwiserError)}
 _CLASS_OF_CODE = {
     grpc.StatusCode.UNAVAILABLE: errors.WorkerLost,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
