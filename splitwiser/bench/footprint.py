@@ -21,7 +21,7 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Distinct weights segments that are mapped, the ids of processes with a copy of their own, and the segments' size."""
+    """Weights segments that are mapped, process ids with a copy of their own, and the segments' size."""
 
     segments: int
     private: tuple[int, ...]

@@ -39,11 +39,16 @@ class TinyInference(inference_pb2_grpc.InferenceServiceServicer):
             self.events.put_nowait("cancelled")
             raise
 
+    async def GetModel(  # noqa: N802
+        self, request: inference_pb2.GetModelRequest, context: "grpc.aio.ServicerContext[object, object]"
+    ) -> inference_pb2.GetModelResponse:
+        return inference_pb2.GetModelResponse(model="tiny", max_tokens=200, vocab_size=50, eos_token_ids=[0])
+
     def _finish(self, request: inference_pb2.GenerateRequest) -> inference_pb2.Finish:
         return inference_pb2.Finish(
             reason=sampling_pb2.FINISH_REASON_LENGTH,
             usage=inference_pb2.Usage(prompt_tokens=len(request.token_ids.ids)),
-            timings=inference_pb2.Timings(queue_ms=1.5),
+            timings=inference_pb2.Timings(queue_ms=1.5, grant_to_first_step_ms=2.5),
         )
 
 

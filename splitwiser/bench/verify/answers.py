@@ -1,0 +1,57 @@
+"""Owns sending a verification's requests, many at a time, and keeping what came back."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from splitwiser.bench.load import finish_name
+from splitwiser.bench.verify.cases import Case
+from splitwiser.errors import SplitwiserError
+from splitwiser.rpc.client import Client
+from splitwiser.v1 import inference_pb2
+
+ANSWER_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a case got: its tokens, and how it ended: a finish reason, or the reason of the error."""
+
+    case: Case
+    tokens: list[int]
+    end: str
+
+
+class Asker:
+    """Sends cases, at most concurrency of them at a time. on_first is told when a request's first token has come."""
+
+    def __init__(self, client: Client, concurrency: int, on_first: Callable[[], None] | None = None) -> None:
+        self._client = client
+        self._places = asyncio.Semaphore(concurrency)
+        self._on_first = on_first
+
+    async def ask_all(self, cases: Iterable[Case], attempt: str, on_answer: Callable[[Answer], None]) -> None:
+        """Send every case and tell on_answer of each as it ends. What on_answer raises ends the rest."""
+        async with asyncio.TaskGroup() as group:
+            for case in cases:
+                group.create_task(self._ask(case, attempt, on_answer))
+
+    async def _ask(self, case: Case, attempt: str, on_answer: Callable[[Answer], None]) -> None:
+        async with self._places:
+            on_answer(await self.ask(case, attempt))
+
+    async def ask(self, case: Case, attempt: str) -> Answer:
+        """One case's answer. An error of the service is an answer too."""
+        tokens: list[int] = []
+        finish = inference_pb2.Finish()
+        try:
+            async with aclosing(self._client.generate(case.request(attempt), timeout_s=ANSWER_TIMEOUT_S)) as answer:
+                async for message in answer:
+                    if message.token_ids and not tokens and self._on_first:
+                        self._on_first()
+                    tokens.extend(message.token_ids)
+                    finish = message.finish
+        except SplitwiserError as error:
+            return Answer(case, tokens, f"{error.reason}: {error.cause}")
+        return Answer(case, tokens, finish_name(finish.reason))

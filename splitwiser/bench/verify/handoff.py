@@ -1,0 +1,46 @@
+"""Owns the proof that a hand-off moves page numbers and no bytes: what decode counts, and what the pool's bytes say."""
+
+import asyncio
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from splitwiser.bench.verify.answers import Asker
+from splitwiser.bench.verify.cases import Case
+from splitwiser.bench.verify.pool import PoolView
+from splitwiser.stack.card import read_cards
+
+PAGES = "splitwiser_handoff_pages_total"
+BYTES_COPIED = "splitwiser_handoff_bytes_copied_total"
+
+
+async def decode_counters(run_dir: Path) -> dict[str, int]:
+    """PAGES and BYTES_COPIED, summed over the decode workers of the stack in run_dir."""
+    ports = [card.metrics_port for card in read_cards(run_dir).values() if card.service == "decode"]
+    pages = await asyncio.gather(*(asyncio.to_thread(_scrape, port) for port in ports))
+    return {name: sum(page[name] for page in pages) for name in (PAGES, BYTES_COPIED)}
+
+
+def _scrape(port: int) -> dict[str, int]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        families = text_string_to_metric_families(response.read().decode())
+    return {sample.name: int(sample.value) for family in families for sample in family.samples}
+
+
+async def surplus_pages(asker: Asker, pool: PoolView, cases: Iterable[Case]) -> int:
+    """Pages that each of these cases, alone in the stack, wrote beyond those that hold its tokens.
+
+    A request of p prompt and n generated tokens writes the KV of p + n - 1 tokens (the last one's is never needed). Had
+    decode copied a prompt's pages to others of the pool, those would be written as well. Fewer pages than expected
+    count too: the tokens would then have come from somewhere else.
+    """
+    surplus = 0
+    for case in cases:
+        # Nobody needs what the ended requests left, and on zeros every written page shows.
+        pool.zero()
+        answer = await asker.ask(case, "alone")
+        held = pool.layout.pages_for(len(case.prompt_ids) + len(answer.tokens) - 1)
+        surplus += abs(len(pool.written_pages()) - held)
+    return surplus

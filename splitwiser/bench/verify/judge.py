@@ -1,0 +1,87 @@
+"""Owns the verdict on each answer: greedy ones against the unsplit model, seeded ones against their first drawing."""
+
+from dataclasses import dataclass
+
+from splitwiser.bench.verify.answers import Answer
+from splitwiser.bench.verify.cases import Case
+
+ENDS = ("STOP", "LENGTH")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Right tokens and finish reason."""
+
+    tokens: list[int]
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One answer that is not the expected one. position: of the first token that differs; up to three from there on."""
+
+    model: str
+    request: str
+    prompt_tokens: int
+    position: int
+    expected: tuple[int, ...]
+    got: tuple[int, ...]
+    expected_end: str
+    got_end: str
+
+
+class FoundMismatch(Exception):
+    """Ends a verification at its first mismatch."""
+
+
+class Judge:
+    """Takes one model's answers. expected has the greedy cases by name. fail_fast: take raises FoundMismatch."""
+
+    def __init__(self, model: str, expected: dict[str, Expected], *, fail_fast: bool) -> None:
+        self._model = model
+        self._expected = expected
+        self._fail_fast = fail_fast
+        self._drawn: dict[str, Expected] = {}
+        self.answers: list[Answer] = []
+        self.mismatches: list[Mismatch] = []
+        self.seeded_mismatches: list[Mismatch] = []
+
+    def take(self, answer: Answer) -> None:
+        """Compare one answer."""
+        self.answers.append(answer)
+        found = self._compare(answer)
+        if found:
+            (self.mismatches if answer.case.temperature == 0 else self.seeded_mismatches).append(found)
+            if self._fail_fast:
+                raise FoundMismatch
+
+    def greedy_requests(self) -> int:
+        """Different greedy cases that were answered."""
+        return len({answer.case.name for answer in self.answers if answer.case.name in self._expected})
+
+    def handed_over(self) -> list[Case]:
+        """The case of each answer whose pages decode took over: all that went on after token 0."""
+        return [answer.case for answer in self.answers if len(answer.tokens) > 1]
+
+    def _compare(self, answer: Answer) -> Mismatch | None:
+        expected = self._expected.get(answer.case.name) or self._first_drawing(answer)
+        if (answer.tokens, answer.end) == (expected.tokens, expected.end):
+            return None
+        pairs = zip(answer.tokens, expected.tokens, strict=False)
+        same = min(len(answer.tokens), len(expected.tokens))
+        position = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), same)
+        return Mismatch(
+            model=self._model,
+            request=answer.case.name,
+            prompt_tokens=len(answer.case.prompt_ids),
+            position=position,
+            expected=tuple(expected.tokens[position : position + 3]),
+            got=tuple(answer.tokens[position : position + 3]),
+            expected_end=expected.end,
+            got_end=answer.end,
+        )
+
+    def _first_drawing(self, answer: Answer) -> Expected:
+        # An error is never right, not even twice.
+        end = answer.end if answer.end in ENDS else " or ".join(ENDS)
+        return self._drawn.setdefault(answer.case.name, Expected(answer.tokens, end))

@@ -1,0 +1,141 @@
+"""Owns a verification: for each model a real stack, real requests, and a verdict on every token."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Protocol
+
+from splitwiser.bench.footprint import weights_footprint
+from splitwiser.bench.temporary import temporary_settings
+from splitwiser.bench.verify.answers import Answer, Asker
+from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, surplus_pages
+from splitwiser.bench.verify.judge import FoundMismatch, Judge
+from splitwiser.bench.verify.plan import Plan, make_plan
+from splitwiser.bench.verify.pool import PoolView, pool_view
+from splitwiser.bench.verify.reference import make_model
+from splitwiser.bench.verify.report import Handoff, ModelResult, VerifyReport
+from splitwiser.config.schema import Settings
+from splitwiser.rpc.client import Client
+from splitwiser.stack.local import LocalStack
+from splitwiser.text.model_info import load_model
+
+ARCHITECTURES = ("llama", "opt", "qwen3", "gpt_neox")
+
+
+class Progress(Protocol):
+    """Told how far a stage of one model is: its reference, or its answers."""
+
+    def __call__(self, model: str, stage: str, done: int, total: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """requests: greedy requests to each model. settings.engine.model empty: the small random models, or the sim's.
+
+    zero_pool wipes the pool whenever a first token has come, between the phases: the verification must then fail.
+    """
+
+    settings: Settings
+    requests: int = 200
+    concurrency: int = 64
+    fail_fast: bool = False
+    zero_pool: bool = False
+    seed: int = 0
+
+
+async def run_verification(options: VerifyOptions, on_progress: Progress) -> VerifyReport:
+    """Verify every model. Raises StartupError when a stack or a model does not start."""
+    started_s = time.perf_counter()
+    results: list[ModelResult] = []
+    stopped_early = False
+    with temporary_settings(options.settings) as settings:
+        for name, model in await _models(settings):
+            engine = settings.engine.model_copy(update={"model": model})
+            run = ModelRun(name, settings.model_copy(update={"engine": engine}), options, on_progress)
+            results.append(await run.result())
+            stopped_early = options.fail_fast and not results[-1].passed
+            if stopped_early:
+                break
+    return VerifyReport(settings.engine.kind, tuple(results), time.perf_counter() - started_s, stopped_early)
+
+
+async def _models(settings: Settings) -> list[tuple[str, str]]:
+    """Each model's name, and its folder or id."""
+    if settings.engine.kind == "sim" or settings.engine.model:
+        return [(settings.engine.model or "sim", settings.engine.model)]
+    folders = {name: settings.run_dir / "models" / name for name in ARCHITECTURES}
+    for name, folder in folders.items():
+        await make_model(name, folder)
+    return [(name, str(folder)) for name, folder in folders.items()]
+
+
+class ModelRun:
+    """One model's verification."""
+
+    def __init__(self, name: str, settings: Settings, options: VerifyOptions, on_progress: Progress) -> None:
+        self._name = name
+        self._settings = settings
+        self._options = options
+        self._on_progress = on_progress
+
+    async def result(self) -> ModelResult:
+        """Answer the requests without a stack, then with one, and compare."""
+        plan = await self._plan()
+        judge = Judge(self._name, plan.expected, fail_fast=self._options.fail_fast)
+        async with LocalStack(self._settings) as stack, Client(stack.address) as client, _pool(stack) as pool:
+            await self._ask(plan, judge, client, pool)
+            handoff = await _handoff(stack, plan, judge, client, pool)
+            workers = [status.pid for status in stack.services.values() if status.service in ("prefill", "decode")]
+            footprint = weights_footprint(workers)
+        return ModelResult(
+            model=self._name,
+            requests=judge.greedy_requests(),
+            seeded_requests=plan.seeded,
+            mismatches=tuple(judge.mismatches),
+            seeded_mismatches=tuple(judge.seeded_mismatches),
+            weight_copies=footprint.weight_copies,
+            weight_bytes=footprint.weight_bytes,
+            handoff=handoff,
+        )
+
+    async def _plan(self) -> Plan:
+        info, _ = load_model(self._settings)
+        requests, seed = self._options.requests, self._options.seed
+        on_reference = self._counting("reference", requests)
+        return await make_plan(
+            self._settings.engine.model, info, requests=requests, seed=seed, on_reference=on_reference
+        )
+
+    async def _ask(self, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> None:
+        on_answer = self._counting("answers", len(plan.first) + len(plan.second))
+
+        def take(answer: Answer) -> None:
+            on_answer()
+            judge.take(answer)
+
+        asker = Asker(client, self._options.concurrency, pool.zero if self._options.zero_pool else None)
+        try:
+            await asker.ask_all(plan.first, "first", take)
+            await asker.ask_all(plan.second, "second", take)
+        except* FoundMismatch:
+            pass
+
+    def _counting(self, stage: str, total: int) -> Callable[[], None]:
+        done = count(1)
+        return lambda: self._on_progress(self._name, stage, next(done), total)
+
+
+@asynccontextmanager
+async def _pool(stack: LocalStack) -> AsyncIterator[PoolView]:
+    async with pool_view(stack.settings.run_dir / stack.settings.store.socket) as pool:
+        yield pool
+
+
+async def _handoff(stack: LocalStack, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> Handoff:
+    counters = await decode_counters(stack.settings.run_dir)
+    pages_for = pool.layout.pages_for
+    expected = sum(pages_for(len(case.prompt_ids)) for case in judge.handed_over())
+    surplus = await surplus_pages(Asker(client, 1), pool, plan.alone)
+    return Handoff(counters[PAGES], expected, counters[BYTES_COPIED] + surplus * pool.layout.page_bytes)
