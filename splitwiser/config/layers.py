@@ -57,8 +57,9 @@ class Layer:
             if not isinstance(values, dict) or name not in values:
                 return ""
             values = values[name]
-        covering = (self.origins.get(path[:length]) for length in range(len(path), -1, -1))
-        return next(filter(None, covering), "")
+        covering = (self.origins.get(path[:length], "") for length in range(len(path), -1, -1))
+        inner = (origin for inside, origin in self.origins.items() if inside[: len(path)] == path)
+        return next(filter(None, (*covering, *inner)), "")
 
 
 def file_layer(path: Path) -> Layer:

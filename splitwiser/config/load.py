@@ -73,4 +73,4 @@ def _remedy_unknown(path: tuple[str, ...]) -> str:
     if meant:
         return f"did you mean {meant}?"
     siblings = [name for name in names if len(path) > 1 and name.startswith(f"{path[0]}.")]
-    return f"remove it; there are {', '.join(siblings or names)}"
+    return f"remove it; there are {', '.join(siblings or Settings.model_fields)}"

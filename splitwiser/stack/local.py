@@ -29,6 +29,7 @@ class LocalStack:
     ) -> None:
         self._owns_redis = not settings.redis.url
         self.settings = _resolve(settings)
+        self._run_dir = RunDir(self.settings.run_dir)
         self._on_change = on_change
         self._package = package
         self._exit = AsyncExitStack()
@@ -47,13 +48,18 @@ class LocalStack:
         """Wait until the stack cannot go on, and raise why: StoreLost or RegistryUnavailable."""
         await self._supervisor.wait()
 
+    async def check(self) -> None:
+        """Check settings and machine as a start would, and start nothing. Raises ConfigurationError or StartupError."""
+        self._run_dir.make()
+        with self._run_dir.locked():
+            await check_environment(self.settings, own_redis=self._owns_redis)
+
     async def __aenter__(self) -> Self:
+        run_dir = self._run_dir
+        await self.check()
         async with AsyncExitStack() as undo:
-            run_dir = RunDir(self.settings.run_dir)
-            run_dir.make()
             undo.enter_context(run_dir.locked())
             run_dir.clear()
-            await check_environment(self.settings, own_redis=self._owns_redis)
             run_dir.forget()
             undo.callback(run_dir.clear)
             run_dir.write_resolved(self.settings.model_dump_json(indent=2))
@@ -64,16 +70,16 @@ class LocalStack:
                 on_change=self._on_change,
             )
             undo.push_async_callback(self._supervisor.stop)
-            await self._start(run_dir)
+            await self._start()
             self._exit = undo.pop_all()
         return self
 
-    async def _start(self, run_dir: RunDir) -> None:
+    async def _start(self) -> None:
         """Bottom up; workers and router side by side, as the workers are slow to load their model."""
-        store, *rest = services_of(self.settings, run_dir, self._package)
+        store, *rest = services_of(self.settings, self._run_dir, self._package)
         assert store.tier is Tier.STORE
         if self._owns_redis:
-            await self._supervisor.start([redis_service(find_redis_server(), run_dir)])
+            await self._supervisor.start([redis_service(find_redis_server(), self._run_dir)])
         await self._supervisor.start([store])
         await self._supervisor.start(rest)
 

@@ -13,6 +13,12 @@ TAIL_LINES = 20
 _TAIL_BYTES = 16_384
 
 
+def child_environment() -> dict[str, str]:
+    """Without the settings' variables: they had their say in resolved.json, where a flag may have overruled them."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPLITWISER_")}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
 class Process:
     """A started child. It has a session of its own, so a Ctrl-C in the terminal reaches only whoever started it."""
 

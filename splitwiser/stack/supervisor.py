@@ -1,14 +1,13 @@
 """Owns the running children of a stack: starts them, waits until they are ready, brings dead ones back, stops all."""
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
 from splitwiser.errors import ConfigurationError, RegistryUnavailable, SplitwiserError, StartupError, StoreLost
-from splitwiser.stack.process import Process
+from splitwiser.stack.process import Process, child_environment
 from splitwiser.stack.run_dir import RunDir
 from splitwiser.stack.services import ServiceSpec, Tier
 
@@ -98,7 +97,7 @@ class Supervisor:
 
     async def _start(self, spec: ServiceSpec) -> None:
         status = self._status.get(spec.instance, ServiceStatus(spec.instance, spec.service))
-        process = await Process.start(spec.command, self._run_dir.log(spec.instance), _environment())
+        process = await Process.start(spec.command, self._run_dir.log(spec.instance), child_environment())
         self._children[spec.instance] = (spec, process)
         self._tell(replace(status, state=State.STARTING, pid=process.pid, address=""))
         try:
@@ -165,12 +164,6 @@ async def _ready(spec: ServiceSpec, process: Process) -> str:
             return address
         await asyncio.sleep(POLL_S)
     return ""
-
-
-def _environment() -> dict[str, str]:
-    """Without the settings' variables: they had their say in resolved.json, where a flag may have overruled them."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPLITWISER_")}
-    return kept | {"PYTHONUNBUFFERED": "1"}
 
 
 def _ending(process: Process) -> str:

@@ -1,0 +1,23 @@
+"""Owns `splitwiser up`: the local stack in the terminal, until somebody stops it."""
+
+from rich.console import Console
+
+from splitwiser.cli.board import Board
+from splitwiser.cli.tiny_model import with_model
+from splitwiser.config.schema import Settings
+from splitwiser.stack.local import LocalStack
+
+
+async def serve(settings: Settings) -> None:
+    """Run the stack until this is cancelled. Raises StoreLost or RegistryUnavailable when it cannot go on."""
+    with Board(Console()) as board:
+        settings = await with_model(settings, board.say)
+        async with LocalStack(settings, on_change=board.show) as stack:
+            board.say(f"serving at {stack.address}; Ctrl-C drains and stops")
+            await stack.wait()
+
+
+async def check_only(settings: Settings) -> None:
+    """Check settings and machine and start nothing. Raises ConfigurationError or StartupError."""
+    await LocalStack(settings).check()
+    print("settings and machine are fine")
