@@ -123,7 +123,7 @@ def test_a_cached_hub_model_is_read_offline(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     info, _ = load_model(settings_for("some/model"))
-    assert (info.name, info.eos_token_ids) == ("some/model", {1})
+    assert (info.name, info.eos_token_ids) == ("some/model", frozenset({1}))
 
 
 def test_the_older_pair_of_vocabulary_and_merges_is_enough(folder: Path) -> None:
