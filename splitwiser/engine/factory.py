@@ -1,5 +1,7 @@
 """Owns the choice of an engine: by settings.engine.kind, importing only what that engine needs."""
 
+import asyncio
+from importlib import import_module
 from typing import Protocol
 
 from splitwiser.config.schema import Settings
@@ -19,10 +21,7 @@ class Loaded(Protocol):
 
 async def load(settings: Settings, segments: Segments) -> Loaded:
     """Map, or make and publish, the pool and the weights. Raises StartupError when the model cannot be loaded."""
-    if settings.engine.kind == "sim":
-        from splitwiser.engine.sim import build as sim
-
-        return await sim.load(settings, segments)
-    from splitwiser.engine.transformers import build as transformers
-
-    return await transformers.load(settings, segments)
+    # Importing torch takes seconds; on the loop's thread it would stop the beats that keep the worker's lease.
+    build = await asyncio.to_thread(import_module, f"splitwiser.engine.{settings.engine.kind}.build")
+    loaded: Loaded = await build.load(settings, segments)
+    return loaded

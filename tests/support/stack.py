@@ -1,0 +1,99 @@
+"""Owns whole stacks for tests: real processes that start once for a module, and what they hold at the end."""
+
+import asyncio
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis.asyncio as redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from splitwiser.config.schema import Settings
+from splitwiser.kv.owner import Counts
+from splitwiser.stack.card import read_cards
+from splitwiser.stack.local import LocalStack
+from splitwiser.store.client import StoreClient
+from tests.support.sockets import socket_folder
+
+
+class RunningStack:
+    """A stack whose services are ready. It lives on a thread of its own, as its tests' event loops come and go."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self._stack = stack
+        self.settings = stack.settings
+        self.address = stack.address
+
+    def pid(self, instance: str) -> int:
+        """The process id of one service, now."""
+        return self._stack.services[instance].pid
+
+    def is_ready(self, instance: str) -> bool:
+        return self._stack.services[instance].state == "ready"
+
+    async def counts(self) -> Counts:
+        """Where the store says that the pages are."""
+        socket = self.settings.run_dir / self.settings.store.socket
+        observer = await StoreClient.connect(socket, "observer", "test", beat_s=self.settings.store.beat_s)
+        try:
+            return await observer.counts()
+        finally:
+            await observer.close()
+
+    async def redis_keys(self) -> int:
+        """Keys that the stack's own Redis holds."""
+        async with redis.from_url(self.settings.redis.url) as client:
+            return int(await client.dbsize())
+
+    def pages_in_use(self) -> int:
+        """Pages that the workers' engines hold for requests, by their metrics."""
+        cards = [card for card in read_cards(self.settings.run_dir).values() if card.service in ("prefill", "decode")]
+        return sum(_pages_in_use(card.metrics_port) for card in cards)
+
+    async def assert_nothing_is_left(self, timeout_s: float = 5.0) -> None:
+        """Wait until no page is granted, in use or missing, and Redis is empty."""
+        for _ in range(int(timeout_s / 0.05)):
+            counts, keys, in_use = await self.counts(), await self.redis_keys(), self.pages_in_use()
+            owned = counts.prefill + counts.decode
+            if counts.granted == in_use == keys == 0 and counts.free + owned == counts.total:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"left behind: {counts}, {in_use} pages in use, {keys} keys")
+
+
+def _pages_in_use(metrics_port: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as answer:
+        for family in text_string_to_metric_families(answer.read().decode()):
+            for sample in family.samples:
+                if sample.name == "splitwiser_kv_pages" and sample.labels["state"] == "in_use":
+                    return int(sample.value)
+    raise AssertionError("no splitwiser_kv_pages")
+
+
+@contextmanager
+def running_stack(**sections: object) -> Iterator[RunningStack]:
+    """A sim stack with these sections of settings instead of its own, for the length of the block."""
+    with socket_folder() as folder:
+        fast = {"prefill_us_per_token": 1.0, "decode_step_us": 200.0, "decode_us_per_sequence": 1.0}
+        defaults = {"engine": {"kind": "sim"}, "router": {"listen": "127.0.0.1:0"}, "sim": fast}
+        settings = Settings.model_validate({"run_dir": folder / "run", **defaults, **sections})
+        with _on_a_thread(LocalStack(settings)) as stack:
+            yield stack
+
+
+@contextmanager
+def _on_a_thread(stack: LocalStack) -> Iterator[RunningStack]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="stack")
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(stack.__aenter__(), loop).result(60)
+        try:
+            yield RunningStack(stack)
+        finally:
+            asyncio.run_coroutine_threadsafe(stack.__aexit__(None, None, None), loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
