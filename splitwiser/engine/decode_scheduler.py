@@ -11,6 +11,7 @@ from operator import attrgetter
 from splitwiser.engine.base import Decoded, DecodeJob, FinishReason, StepSpan
 from splitwiser.engine.batch import DecodeSlot
 from splitwiser.engine.loop import StepTime
+from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 
 
@@ -48,7 +49,12 @@ class DecodeScheduler:
         return len(self._waiting)
 
     def add(self, job: DecodeJob, on_done: Callable[[Decoded | None], None]) -> Generation:
-        """Queue a request; on_done takes its end, or None once it is cancelled and no step uses its pages."""
+        """Queue a request; on_done takes its end, or None once it is cancelled and no step uses its pages.
+
+        Raises InvalidRequest if token 0 was the last one already.
+        """
+        if job.stop.reason(job.first_token, tokens=1):
+            raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
         # The last token is never fed back, so its KV needs no room.
         needed = self._layout.pages_for(job.prompt_tokens + job.stop.max_tokens - 1)
         assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
@@ -80,20 +86,23 @@ class DecodeScheduler:
         batch, self._running = self._running, []
         span = StepSpan(time.start_ns, time.end_ns, 1)
         for generation, token in zip(batch, tokens, strict=True):
-            if generation.cancelled:
-                generation.on_done(None)
-                continue
             if generation.first_step is None:
                 generation.first_step = span
                 generation.first_step_done_monotonic_ns = time.end_monotonic_ns
-            generation.token = token
-            generation.tokens += 1
-            generation.job.on_token(token)
-            reason = generation.job.stop.reason(token, generation.tokens)
-            if reason is None:
-                self._running.append(generation)
+            if generation.cancelled:
+                generation.on_done(None)
             else:
-                generation.on_done(_decoded(generation, reason, span))
+                self._advance(generation, token, span)
+
+    def _advance(self, generation: Generation, token: int, span: StepSpan) -> None:
+        generation.token = token
+        generation.tokens += 1
+        generation.job.on_token(token)
+        reason = generation.job.stop.reason(token, generation.tokens)
+        if reason is None:
+            self._running.append(generation)
+        else:
+            generation.on_done(_decoded(generation, reason, span))
 
 
 def _slot(generation: Generation) -> DecodeSlot:

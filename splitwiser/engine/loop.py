@@ -1,17 +1,16 @@
-"""Owns an engine's only loop, schedule -> run -> postprocess, and how its callers wait for their outcomes.
+"""Owns an engine's only loop: schedule -> run -> postprocess.
 
-Schedulers and outcomes live on the event loop's thread; only the runner may leave it, and only while it is awaited.
+Schedulers live on the event loop's thread; only the runner may leave it, and only while it is awaited.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakSet
+from typing import Generic, Protocol, TypeVar
 
 from splitwiser.engine.base import StepObserver, StepSpan
-from splitwiser.errors import Draining, SplitwiserError, WorkerLost
+from splitwiser.engine.outcomes import Outcomes, settled
 
 
 class Work(Protocol):
@@ -23,7 +22,6 @@ class Work(Protocol):
     def tokens(self) -> int: ...
 
 
-T = TypeVar("T")
 WorkT = TypeVar("WorkT", bound=Work)
 ResultT = TypeVar("ResultT")
 
@@ -55,27 +53,18 @@ class StepLoop(Generic[WorkT, ResultT]):
         self._observer = observer
         self._wake = asyncio.Event()
         self._stopping = False
-        self._ended: SplitwiserError | None = None
-        self._outcomes: WeakSet[asyncio.Future[Any]] = WeakSet()
+        self.outcomes = Outcomes(phase)
 
     def wake(self) -> None:
         """Something changed that schedule should see."""
         self._wake.set()
-
-    def outcome(self) -> "asyncio.Future[Any]":
-        """A future that fails when the loop ends. Raises that error at once when the loop has ended."""
-        if self._ended is not None:
-            raise self._ended
-        future = asyncio.get_running_loop().create_future()
-        self._outcomes.add(future)
-        return future
 
     async def run(self) -> None:
         """Loop until cancelled or broken. Either way no step is in flight when this ends."""
         try:
             await settled(asyncio.ensure_future(self._steps()), self._stop)
         except BaseException as error:
-            self._end(error)
+            self.outcomes.end(error)
             raise
 
     async def _steps(self) -> None:
@@ -99,42 +88,3 @@ class StepLoop(Generic[WorkT, ResultT]):
     def _stop(self) -> None:
         self._stopping = True
         self.wake()
-
-    def _end(self, error: BaseException) -> None:
-        self._ended = end_of(self._phase, error)
-        for outcome in tuple(self._outcomes):
-            if not outcome.done():
-                outcome.set_exception(self._ended)
-
-
-def end_of(phase: str, error: BaseException) -> SplitwiserError:
-    """What callers are told when a loop ends by error."""
-    if isinstance(error, SplitwiserError):
-        return error
-    if isinstance(error, asyncio.CancelledError):
-        return Draining(f"the {phase} engine has stopped", help="send the request to another worker")
-    lost = WorkerLost(f"the {phase} engine failed: {type(error).__name__}", help="try again; see the worker's log")
-    lost.__cause__ = error
-    return lost
-
-
-def resolve(outcome: "asyncio.Future[T]", result: T) -> None:
-    """Set the result, unless the loop's end came first."""
-    if not outcome.done():
-        outcome.set_result(result)
-
-
-async def settled(future: "asyncio.Future[T]", on_cancel: Callable[[], None]) -> T:
-    """Wait until future is done, through cancellations: each one calls on_cancel and is raised only afterwards."""
-    cancelled = False
-    while not future.done():
-        try:
-            await asyncio.wait((future,))
-        except asyncio.CancelledError:
-            cancelled = True
-            on_cancel()
-    if not cancelled:
-        return future.result()
-    if not future.cancelled():
-        future.exception()  # Looked at here, or asyncio logs it as never retrieved.
-    raise asyncio.CancelledError

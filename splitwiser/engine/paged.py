@@ -6,7 +6,8 @@ from functools import partial
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, Prefilled, PrefillEngine, PrefillJob, StepObserver
 from splitwiser.engine.batch import DecodeRunner, DecodeSlot, PrefillChunk, PrefillRunner
 from splitwiser.engine.decode_scheduler import DecodeScheduler
-from splitwiser.engine.loop import StepLoop, resolve, settled
+from splitwiser.engine.loop import StepLoop
+from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.prefill_scheduler import PrefillScheduler, Prompt
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -59,7 +60,7 @@ class PagedPrefillEngine(PrefillEngine):
 
         Raises InvalidRequest or PromptTooLong at once, Draining or WorkerLost when the engine ends under the job.
         """
-        outcome = self._loop.outcome()
+        outcome = self._loop.outcomes.expect()
         prompt = self._scheduler.add(job, partial(resolve, outcome))
         self._loop.wake()
         try:
@@ -75,7 +76,7 @@ class PagedPrefillEngine(PrefillEngine):
 
     def _abandon(self, prompt: Prompt, outcome: "asyncio.Future[Prefilled | None]") -> None:
         # The cancellation may come when the result is there already: then nobody else knows of its pages.
-        if outcome.exception() is None and (prefilled := outcome.result()) is not None:
+        if outcome.done() and not outcome.exception() and (prefilled := outcome.result()):
             self._pages.free(prefilled.pages)
         else:
             self._cancel(prompt)
@@ -117,7 +118,7 @@ class PagedDecodeEngine(DecodeEngine):
 
     async def decode(self, job: DecodeJob) -> Decoded:
         """As the Protocol says; raises Draining or WorkerLost when the engine ends under the job."""
-        outcome = self._loop.outcome()
+        outcome = self._loop.outcomes.expect()
         generation = self._scheduler.add(job, partial(resolve, outcome))
         self._loop.wake()
         decoded: Decoded = await settled(outcome, partial(self._scheduler.cancel, generation))

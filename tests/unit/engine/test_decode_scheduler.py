@@ -1,7 +1,10 @@
 """Continuous batching: who is in a step, what goes in, and how a request ends."""
 
+import pytest
+
 from splitwiser.engine.base import Decoded, DecodeJob, FinishReason
 from splitwiser.engine.decode_scheduler import DecodeScheduler, Generation
+from splitwiser.errors import InvalidRequest
 from tests.unit.engine.jobs import STEP, decode_job, small_layout
 
 
@@ -100,3 +103,9 @@ def test_a_request_may_be_cancelled_by_another_ones_token() -> None:
     bench.step()
     assert bench.outcomes == {"b": None}
     assert bench.step() == ["a"]
+
+
+def test_a_request_that_ended_with_its_first_token_is_refused() -> None:
+    for job in (decode_job("a", max_tokens=1), decode_job("a", stop_token_ids=frozenset({7}))):
+        with pytest.raises(InvalidRequest):
+            Bench().add(job)
