@@ -39,11 +39,6 @@ def context_from(traceparent: str) -> Context:
     return _PROPAGATOR.extract({"traceparent": traceparent}, Context())
 
 
-def context_of(span: Span) -> Context:
-    """The span as a parent, for phases recorded where it is not the current one."""
-    return set_span_in_context(span, Context())
-
-
 def outcome_of(error: BaseException) -> str:
     """The stable word for how a request failed: an error's reason, `cancelled`, or the class's name. Never its text."""
     if isinstance(error, CancelledError | GeneratorExit):
@@ -74,6 +69,7 @@ class Tracing:
         if self._otlp:
             provider.add_span_processor(self._otlp.processor)
         self._tracer = provider.get_tracer("splitwiser")
+        self._timeline = timeline
         self._records_content = settings.record_content
 
     @contextmanager
@@ -106,8 +102,9 @@ class Tracing:
             span.set_attributes({names.INPUT_MESSAGES: prompt, names.OUTPUT_MESSAGES: completion})
 
     def flush(self) -> None:
-        """Bring ended spans to the timeline's buffer. Blocks: not for an event loop."""
+        """Bring ended spans to the timeline's file. Blocks: not for an event loop."""
         self._to_timeline.force_flush()
+        self._timeline.flush()
 
     def shutdown(self) -> None:
         """Hand on what is left, to a collector for two seconds at most, and stop. Close the timeline afterwards."""
