@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from splitwiser.bench.process import Mapping, mappings, read_memory
+from splitwiser.memory.memfd import NAME_PREFIX
 
-WEIGHTS_NAME = "memfd:splitwiser-weights"
+WEIGHTS_NAME = f"/memfd:{NAME_PREFIX}weights"
 SAMPLES = 16
 SAMPLE_BYTES = 64
 # A window of fewer distinct bytes may be padding or a constant tensor, and those are everywhere.
@@ -34,7 +35,7 @@ class Footprint:
 
 def weights_footprint(pids: Sequence[int]) -> Footprint:
     """Copies of the weights over these processes. Raises OSError when one cannot be looked into."""
-    weights = {pid: [m for m in mappings(pid) if WEIGHTS_NAME in m.path] for pid in pids}
+    weights = {pid: [m for m in mappings(pid) if m.name == WEIGHTS_NAME] for pid in pids}
     sources = {mapping.inode: (pid, mapping) for pid, found in weights.items() for mapping in found}
     samples = [sample for pid, mapping in sources.values() for sample in _samples(pid, mapping)]
     private = tuple(pid for pid in pids if _made_private(weights[pid]) or holds(pid, samples))
@@ -52,9 +53,9 @@ def holds(pid: int, samples: Sequence[bytes]) -> bool:
 
 
 def _may_hide_a_copy(mapping: Mapping) -> bool:
-    shared_memory = mapping.path.startswith(("/memfd:", "/dev/shm/", "/dev/zero")) and mapping.resident_bytes > 0
+    shared_memory = mapping.name.startswith(("/memfd:", "/dev/shm/", "/dev/zero")) and mapping.resident_bytes > 0
     readable = mapping.permissions.startswith("r")
-    return readable and WEIGHTS_NAME not in mapping.path and (mapping.anonymous_bytes > 0 or shared_memory)
+    return readable and mapping.name != WEIGHTS_NAME and (mapping.anonymous_bytes > 0 or shared_memory)
 
 
 def _made_private(weights: Sequence[Mapping]) -> bool:

@@ -23,7 +23,7 @@ class Mapping:
     end: int
     permissions: str
     inode: int
-    path: str
+    name: str
     resident_bytes: int
     anonymous_bytes: int
 
@@ -44,8 +44,8 @@ def mappings(pid: int) -> Iterator[Mapping]:
 
 def _mapping(head: list[str], sizes: dict[str, int]) -> Mapping:
     start, end = (int(address, 16) for address in head[0].split("-"))
-    path = head[5] if len(head) > 5 else ""
-    return Mapping(start, end, head[1], int(head[4]), path, sizes.get("Rss", 0), sizes.get("Anonymous", 0))
+    name = head[5].removesuffix(" (deleted)") if len(head) > 5 else ""
+    return Mapping(start, end, head[1], int(head[4]), name, sizes.get("Rss", 0), sizes.get("Anonymous", 0))
 
 
 def read_memory(pid: int, start: int, end: int) -> bytes:

@@ -1,23 +1,26 @@
-"""Owns an outsider's view of the KV pool: the running stack's own memory, mapped beside its workers."""
+"""Owns an outsider's view of the KV pool: the running stack's own memory, taken from the store's open files.
+
+Neither the store nor a worker is asked or knows: what is seen here is what they all share.
+"""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from splitwiser.errors import StartupError
 from splitwiser.kv.layout import DTYPE_BYTES, LayerShape, PoolLayout
-from splitwiser.memory.segment import Made, Segment
-from splitwiser.store.client import StoreClient
+from splitwiser.memory.memfd import NAME_PREFIX
 
 
 class PoolView:
     """The pool as bytes. Reading it disturbs nobody; zero() is how a test breaks what verification must notice."""
 
-    def __init__(self, segment: Segment) -> None:
-        fields = json.loads(segment.manifest)
-        self.layout = PoolLayout(**fields | {"layers": tuple(LayerShape(**layer) for layer in fields["layers"])})
-        self._buffer = segment.buffer
-        self._zeros = bytes(segment.size_bytes)
+    def __init__(self, layout: PoolLayout, buffer: mmap.mmap) -> None:
+        self.layout = layout
+        self._buffer = buffer
+        self._zeros = bytes(len(buffer))
 
     def zero(self) -> None:
         """Overwrite every page, whoever owns it."""
@@ -25,24 +28,24 @@ class PoolView:
 
     def written_pages(self) -> set[int]:
         """Pages of which some byte is not zero."""
-        now = bytes(self._buffer)
+        now = self._buffer[:]
         return {page for page, part in _parts(self.layout) if now[part] != self._zeros[part]}
 
 
-@asynccontextmanager
-async def pool_view(socket: Path) -> AsyncIterator[PoolView]:
-    """The pool of the stack whose store listens at socket."""
-    client = await StoreClient.connect(socket, "observer", "verify", beat_s=1.0)
-    try:
-        segment = await client.obtain("pool", _never)
-        yield PoolView(segment)
-        segment.close()
-    finally:
-        await client.close()
+@contextmanager
+def pool_view(store_pid: int) -> Iterator[PoolView]:
+    """The pool that this store process keeps. Raises StartupError if it has none."""
+    manifest = json.loads(_memfd(store_pid, "pool.manifest").read_bytes())
+    layout = PoolLayout(**manifest | {"layers": tuple(LayerShape(**layer) for layer in manifest["layers"])})
+    with _memfd(store_pid, "pool").open("r+b") as file, mmap.mmap(file.fileno(), 0) as buffer:
+        yield PoolView(layout, buffer)
 
 
-def _never() -> Made:
-    raise AssertionError("the stack is ready, so its pool is published")
+def _memfd(pid: int, name: str) -> Path:
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        if str(path.readlink()) == f"/memfd:{NAME_PREFIX}{name} (deleted)":
+            return path
+    raise StartupError(f"process {pid} keeps no {name}", help="is it the store, and have the workers started?")
 
 
 def _parts(layout: PoolLayout) -> Iterator[tuple[int, slice]]:

@@ -1,8 +1,7 @@
 """Owns a verification: for each model a real stack, real requests, and a verdict on every token."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
@@ -84,9 +83,10 @@ class ModelRun:
         """Answer the requests without a stack, then with one, and compare."""
         plan = await self._plan()
         judge = Judge(self._name, plan.expected, fail_fast=self._options.fail_fast)
-        async with LocalStack(self._settings) as stack, Client(stack.address) as client, _pool(stack) as pool:
-            await self._ask(plan, judge, client, pool)
-            handoff = await _handoff(stack, plan, judge, client, pool)
+        async with LocalStack(self._settings) as stack, Client(stack.address) as client:
+            with pool_view(stack.services["store"].pid) as pool:
+                await self._ask(plan, judge, client, pool)
+                handoff = await _handoff(stack, plan, judge, client, pool)
             workers = [status.pid for status in stack.services.values() if status.service in ("prefill", "decode")]
             footprint = weights_footprint(workers)
         return ModelResult(
@@ -125,12 +125,6 @@ class ModelRun:
     def _counting(self, stage: str, total: int) -> Callable[[], None]:
         done = count(1)
         return lambda: self._on_progress(self._name, stage, next(done), total)
-
-
-@asynccontextmanager
-async def _pool(stack: LocalStack) -> AsyncIterator[PoolView]:
-    async with pool_view(stack.settings.run_dir / stack.settings.store.socket) as pool:
-        yield pool
 
 
 async def _handoff(stack: LocalStack, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> Handoff:

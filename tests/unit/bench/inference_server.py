@@ -56,7 +56,7 @@ class TinyInference(inference_pb2_grpc.InferenceServiceServicer):
 async def serving(servicer: TinyInference, folder: Path) -> AsyncIterator[str]:
     """The server's address while the block runs."""
     server = grpc.aio.server()
-    inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server)
     address = f"unix:{folder}/tiny.sock"
     server.add_insecure_port(address)
     await server.start()

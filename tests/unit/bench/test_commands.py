@@ -1,4 +1,4 @@
-"""Commands: options become the workload they describe, fitted to the model only as asked, and wrong ones are refused."""
+"""Commands: options become the workload they describe, fitted only as asked, and wrong ones are refused."""
 
 import json
 from pathlib import Path
