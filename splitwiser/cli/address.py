@@ -1,9 +1,13 @@
-"""Owns the answer to where the router is when nobody says so."""
+"""Owns the way to a running stack's router: where it is when nobody says so, and what to say when it is not there."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from splitwiser.cli.options import read_settings
+from splitwiser.errors import WorkerLost
 from splitwiser.stack.card import read_card
+from splitwiser.stack.health import is_serving
 
 
 def router_address(address: str | None, config: Path | None, run_dir: Path | None) -> str:
@@ -13,3 +17,17 @@ def router_address(address: str | None, config: Path | None, run_dir: Path | Non
     settings = read_settings(config, None, run_dir=run_dir)
     card = read_card(settings.run_dir, "router")
     return card.address if card else settings.router.listen
+
+
+@asynccontextmanager
+async def expecting_router(address: str) -> AsyncIterator[None]:
+    """Inside, a router that is not there is told as that."""
+    try:
+        yield
+    except WorkerLost as error:
+        if await is_serving(address):
+            raise
+        raise WorkerLost(
+            f"no router answers at {address}",
+            help="start a stack with `splitwiser up`, or name its router with --address",
+        ) from error

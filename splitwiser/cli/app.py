@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from splitwiser.cli import options
+from splitwiser.cli.bench_app import bench_app, verify
 
 app = typer.Typer(
     help="Serve a language model whose prefill and decode run as two processes over one KV pool.",
@@ -113,3 +114,7 @@ def trace(
     from splitwiser.cli.trace import show_trace
 
     show_trace(settings.run_dir, request_id, perfetto=perfetto, json=json)
+
+
+app.add_typer(bench_app, name="bench")
+app.command()(verify)

@@ -6,9 +6,9 @@ import sys
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from splitwiser.errors import InvalidRequest, WorkerLost
+from splitwiser.cli.address import expecting_router
+from splitwiser.errors import InvalidRequest
 from splitwiser.rpc.client import Client
-from splitwiser.stack.health import is_serving
 from splitwiser.v1 import inference_pb2, sampling_pb2
 
 
@@ -48,15 +48,8 @@ async def generate(address: str, prompt: str, wishes: Wishes, *, timings: bool, 
     """Print the text as it comes, or one JSON object at the end. Raises the error that ended the request."""
     request = build_request(_standard_input() if prompt == "-" else prompt, wishes, timings=timings or json)
     answer = Answer()
-    try:
+    async with expecting_router(address):
         await _receive(address, request, wishes.deadline_s, answer, echo=not json)
-    except WorkerLost as error:
-        if await is_serving(address):
-            raise
-        raise WorkerLost(
-            f"no router answers at {address}",
-            help="start a stack with `splitwiser up`, or name its router with --address",
-        ) from error
     if json:
         print(to_json(answer))
         return

@@ -40,13 +40,17 @@ def _listen(settings: Settings) -> Found:
 
 def _pool_shares(settings: Settings) -> Found:
     """Every worker needs a page, or none of its requests could ever run."""
-    pool, value = settings.pool, settings.pool.prefill_share
-    prefill = int(pool.pages * pool.prefill_share)
-    shares = (("prefill", prefill, settings.prefill.workers), ("decode", pool.pages - prefill, settings.decode.workers))
-    for phase, pages, workers in shares:
-        if pages < workers:
-            cause = f"leaves {pages} of {pool.pages} pages for {workers} {phase} workers"
-            yield "pool.prefill_share", value, cause, "raise pool.pages, or change pool.prefill_share or the workers"
+    pool = settings.pool
+    shares = {"prefill": settings.prefill_pages, "decode": settings.decode_pages}
+    for phase, pages in shares.items():
+        if pages == 0:
+            cause = f"leaves none of the {pool.pages} pages for each {phase} worker"
+            yield (
+                "pool.prefill_share",
+                pool.prefill_share,
+                cause,
+                "raise pool.pages, or change share or workers",
+            )
 
 
 def _beat(settings: Settings) -> Found:

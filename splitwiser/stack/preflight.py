@@ -1,5 +1,6 @@
 """Owns the checks of the machine before a stack starts: ports, sockets, Redis and packages. A check changes nothing."""
 
+import asyncio
 import errno
 import importlib.util
 import os
@@ -22,6 +23,11 @@ async def check_environment(settings: Settings, *, own_redis: bool) -> None:
     _check_sockets(settings)
     _check_listen(settings.router.listen)
     _check_engine(settings)
+    # Imported late: the sim engine should not wait for tokenizers and hub.
+    if settings.engine.kind != "sim":
+        from splitwiser.stack.model_check import check_model
+
+        await asyncio.to_thread(check_model, settings)
     if own_redis:
         find_redis_server()
     else:

@@ -74,7 +74,7 @@ async def test_a_usage_error_exits_with_2(arguments: list[str], told: str, split
         (["--set", "pool"], ["--set", "'pool'", "NAME=VALUE"]),
         (["--listen", "50051"], ["router.listen", "'50051'", "--listen", "HOST:PORT"]),
         (["--config", "none.toml"], ["none.toml", "No such file"]),
-        (["--engine", "sim", "--set", "pool.pages=1"], ["pool.prefill_share", "raise pool.pages"]),
+        (["--engine", "sim", "--set", "pool.pages=1"], ["pool.prefill_share", "0.5", "raise pool.pages"]),
     ],
 )
 async def test_a_wrong_setting_exits_with_2_and_names_field_value_origin_and_remedy(
