@@ -3,6 +3,7 @@
 Nothing here is global: the services pass a Tracing around, and traces cross processes as W3C traceparent strings.
 """
 
+import json
 from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import Attributes
 
 from splitwiser.config.schema import TelemetrySettings
+from splitwiser.errors import SplitwiserError
 from splitwiser.telemetry import names
 from splitwiser.telemetry.otlp import OtlpExport
 from splitwiser.telemetry.timeline import TimelineWriter
@@ -43,7 +45,7 @@ def outcome_of(error: BaseException) -> str:
     """The stable word for how a request failed: an error's reason, `cancelled`, or the class's name. Never its text."""
     if isinstance(error, CancelledError | GeneratorExit):
         return names.CANCELLED
-    return str(getattr(error, "reason", type(error).__name__))
+    return error.reason if isinstance(error, SplitwiserError) else type(error).__name__
 
 
 class Tracing:
@@ -99,7 +101,8 @@ class Tracing:
     def record_content(self, span: Span, prompt: str, completion: str) -> None:
         """Put the texts on the span where settings.record_content is on; otherwise do nothing."""
         if self._records_content:
-            span.set_attributes({names.INPUT_MESSAGES: prompt, names.OUTPUT_MESSAGES: completion})
+            span.set_attribute(names.INPUT_MESSAGES, _message("user", prompt))
+            span.set_attribute(names.OUTPUT_MESSAGES, _message("assistant", completion))
 
     def flush(self) -> None:
         """Bring ended spans to the timeline's file. Blocks: not for an event loop."""
@@ -117,6 +120,11 @@ def mark_failed(span: Span, outcome: str) -> None:
     """Say on a span that its phase failed, and how."""
     span.set_attribute(names.ERROR_TYPE, outcome)
     span.set_status(Status(StatusCode.ERROR, outcome))
+
+
+def _message(role: str, text: str) -> str:
+    """One message in the shape of OpenTelemetry's GenAI conventions."""
+    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}], ensure_ascii=False)
 
 
 def _kind(name: str) -> SpanKind:

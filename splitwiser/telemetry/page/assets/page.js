@@ -57,6 +57,18 @@ byId("zoom-in").onclick = () => zoom(0.6);
 byId("zoom-out").onclick = () => zoom(1 / 0.6);
 byId("fit").onclick = fit;
 
+function press(event) {
+  const by = (view.to - view.from) / 8;
+  const moves = {
+    ArrowLeft: () => show(view.from - by, view.to - by),
+    ArrowRight: () => show(view.from + by, view.to + by),
+    "+": () => zoom(0.6),
+    "-": () => zoom(1 / 0.6),
+    0: fit,
+  };
+  if (moves[event.key] && !event.ctrlKey && !event.metaKey) moves[event.key]();
+}
+
 // Both canvases share one scale, which ends where the rows' scroll bar begins.
 function resize() {
   view.width = scroller.clientWidth;
@@ -70,6 +82,7 @@ function restyle() {
 }
 
 addEventListener("resize", resize);
+addEventListener("keydown", press);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
 restyle();
 resize();

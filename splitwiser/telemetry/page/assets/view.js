@@ -40,6 +40,7 @@ function fitRequest(request) {
   const last = request.phases.reduce((latest, phase) => Math.max(latest, phase[2]), request.start);
   const room = Math.max((last - request.start) * 0.08, LEAST);
   show(request.start - room, last + room);
+  if (view.chosen !== request) choose(request);
 }
 
 // A canvas in CSS pixels, sharp on dense screens.
