@@ -11,7 +11,7 @@ from splitwiser.telemetry.records import Record
 from splitwiser.telemetry.requests import RequestRow
 
 _ASSETS: Final = files("splitwiser.telemetry.page") / "assets"
-_SCRIPTS: Final = ("format.js", "view.js", "engines.js", "requests.js", "table.js", "page.js")
+_SCRIPTS: Final = ("format.js", "view.js", "gestures.js", "engines.js", "requests.js", "table.js", "page.js")
 
 
 def write_page(records: Sequence[Record], rows: Sequence[RequestRow], path: Path, *, title: str = "") -> None:
