@@ -116,5 +116,33 @@ def trace(
     show_trace(settings.run_dir, request_id, perfetto=perfetto, json=json)
 
 
+@app.command()
+def demo(
+    model: options.Model = None,
+    engine: options.Engine = None,
+    requests: Annotated[int, typer.Option(min=1, help="How many requests.")] = 24,
+    arrivals: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Time in which they arrive.")] = 10.0,
+    length: Annotated[float, typer.Option(help="Factor on the trace's token counts.")] = 0.2,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV trace of arrivals and lengths.", show_default="conversation-like"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same requests.")] = 0,
+    run_dir: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the stack and of the pictures.")] = Path(
+        "runs/demo"
+    ),
+    config: options.ConfigFile = None,
+    sets: options.Sets = None,
+) -> None:
+    """Run a stack for half a minute, stream a conversation load through it, and draw its timeline."""
+    listen = None if any(text.startswith("router.listen=") for text in sets or ()) else "127.0.0.1:0"
+    settings = options.read_settings(config, sets, model=model, engine=engine, run_dir=run_dir, listen=listen)
+    from splitwiser.cli.demo import DemoOptions
+    from splitwiser.cli.demo import demo as run_demo
+    from splitwiser.cli.running import run
+
+    run(run_demo(settings, DemoOptions(requests, arrivals, length, trace, seed)))
+
+
 app.add_typer(bench_app, name="bench")
 app.command()(verify)

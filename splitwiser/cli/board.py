@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from splitwiser.stack.supervisor import ServiceStatus, State
 
@@ -35,10 +36,10 @@ class Board(AbstractContextManager["Board"]):
     def show(self, status: ServiceStatus) -> None:
         """Take a change."""
         self._services[status.instance] = status
-        if self._live:
-            self._live.refresh()
-        else:
+        if self._live is None:
             self.say(f"{status.instance} {status.state}{f' at {status.address}' if status.address else ''}")
+        elif self._live.is_started:
+            self._live.refresh()
 
     def say(self, line: str) -> None:
         """Print a line; a live table stays below it."""
@@ -49,6 +50,7 @@ class Board(AbstractContextManager["Board"]):
         for name in ("service", "state", "pid", "address", "restarts"):
             table.add_column(name)
         for status in self._services.values():
-            state = f"[{_STYLES.get(status.state, 'dim')}]{status.state}[/]"
-            table.add_row(status.instance, state, str(status.pid or ""), status.address, str(status.restarts or ""))
+            state = Text(status.state, style=_STYLES.get(status.state, "dim"))
+            pid, restarts = (str(number or "") for number in (status.pid, status.restarts))
+            table.add_row(status.instance, state, pid, Text(status.address), restarts)
         return table
