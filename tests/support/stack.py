@@ -23,7 +23,11 @@ class RunningStack:
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
         self.settings = stack.settings
-        self.address = stack.address
+
+    @property
+    def address(self) -> str:
+        """The router's; another one after its restart."""
+        return self._stack.address
 
     def pid(self, instance: str) -> int:
         """The process id of one service, now."""

@@ -1,0 +1,115 @@
+"""A process that dies takes its own work with it and nothing else: pages come back, and so does the process."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from splitwiser.errors import SplitwiserError, WorkerLost
+from splitwiser.rpc.client import Client
+from splitwiser.v1.inference_pb2 import GenerateRequest
+from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
+from tests.support.stack import RunningStack, running_stack
+
+GREEDY = SamplingParams(temperature=0)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with running_stack() as stack:
+        yield stack
+
+
+def endless(text: str, max_tokens: int = 8000) -> GenerateRequest:
+    return GenerateRequest(text=text, sampling=GREEDY, stop=StopConditions(max_tokens=max_tokens, ignore_eos=True))
+
+
+async def until(condition: Callable[[], bool], timeout_s: float) -> float:
+    """Seconds until the condition held."""
+    started_s = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started_s < timeout_s, "not in time"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - started_s
+
+
+async def tokens_of(client: Client, request: GenerateRequest) -> list[int]:
+    return [token_id async for message in client.generate(request, timeout_s=30) for token_id in message.token_ids]
+
+
+def kill(stack: RunningStack, instance: str) -> int:
+    pid = stack.pid(instance)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+async def back(stack: RunningStack, instance: str, dead_pid: int) -> float:
+    return await until(lambda: stack.is_ready(instance) and stack.pid(instance) != dead_pid, 10)
+
+
+def weights_inode(pid: int) -> str:
+    """Which memory the process's weights are."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return next(line.split()[4] for line in lines if "splitwiser-weights" in line)
+
+
+async def test_a_decode_worker_that_dies_fails_its_requests_at_once_and_serves_again(stack: RunningStack) -> None:
+    inode = weights_inode(stack.pid("decode-0"))
+    async with Client(stack.address) as client:
+        stream = client.generate(endless("mid-stream"), timeout_s=30)
+        for _ in range(5):
+            await anext(stream)
+        dead, died_s = kill(stack, "decode-0"), time.monotonic()
+        with pytest.raises(WorkerLost):
+            async for _ in stream:
+                pass
+        assert time.monotonic() - died_s < 1.0
+        assert len(await tokens_of(client, endless("waits for it", 10))) == 10
+    assert await back(stack, "decode-0", dead) < 5
+    assert weights_inode(stack.pid("decode-0")) == inode, "mapped again, not loaded again"
+    await stack.assert_nothing_is_left()
+
+
+async def test_a_prefill_worker_that_dies_disturbs_no_decode(stack: RunningStack) -> None:
+    inode = weights_inode(stack.pid("prefill-0"))
+    async with Client(stack.address) as client:
+        stream = client.generate(endless("goes on", 600), timeout_s=30)
+        received = len((await anext(stream)).token_ids) + len((await anext(stream)).token_ids)
+        dead = kill(stack, "prefill-0")
+        queued = asyncio.create_task(tokens_of(client, endless("queued meanwhile", 10)))
+        async for message in stream:
+            received += len(message.token_ids)
+        assert received == 600
+        assert len(await queued) == 10
+    await back(stack, "prefill-0", dead)
+    assert weights_inode(stack.pid("prefill-0")) == inode
+    await stack.assert_nothing_is_left()
+
+
+async def test_prompts_in_a_dying_prefill_worker_are_prefilled_again(stack: RunningStack) -> None:
+    async with Client(stack.address) as client:
+        requests = [asyncio.create_task(tokens_of(client, endless("p" * 3000 + str(i), 5))) for i in range(8)]
+        await asyncio.sleep(0.02)
+        dead = kill(stack, "prefill-0")
+        assert [len(tokens) for tokens in await asyncio.gather(*requests)] == [5] * 8
+    await back(stack, "prefill-0", dead)
+    await stack.assert_nothing_is_left()
+
+
+async def test_a_router_that_dies_leaves_no_orphan(stack: RunningStack) -> None:
+    async with Client(stack.address) as client:
+        streams = [client.generate(endless(f"orphan {index}"), timeout_s=30) for index in range(5)]
+        await asyncio.gather(*(anext(stream) for stream in streams))
+        dead = kill(stack, "router")
+        for stream in streams:
+            with pytest.raises(SplitwiserError):
+                async for _ in stream:
+                    pass
+    assert await until(lambda: stack.pages_in_use() == 0, 5) < 1.0
+    await back(stack, "router", dead)
+    async with Client(stack.address) as client:
+        assert len(await tokens_of(client, endless("after", 5))) == 5
