@@ -24,13 +24,14 @@ from splitwiser.memory.local_segments import LocalSegments
 from tests.unit.engine.jobs import GREEDY
 
 FREE_OF_COST = SimSettings(prefill_us_per_token=0, decode_step_us=0, decode_us_per_sequence=0)
+SLOW_DECODE = SimSettings(prefill_us_per_token=0, decode_step_us=2000, decode_us_per_sequence=0)
 SEED = hash_seed(make_weights())
 
 
 class Split:
     """Prefill and decode over one buffer; hand_over moves pages as the store would."""
 
-    def __init__(self, pages: int = 64, page_tokens: int = 4) -> None:
+    def __init__(self, pages: int = 64, page_tokens: int = 4, cost: SimSettings = FREE_OF_COST) -> None:
         self.total = pages
         self.layout = sim_layout(pages, page_tokens)
         self.buffer = bytearray(self.layout.pool_bytes)
@@ -40,7 +41,7 @@ class Split:
         self.prefill = PagedPrefillEngine(
             self.layout,
             self.prefill_pages,
-            SimPrefillRunner(memory, SEED, FREE_OF_COST),
+            SimPrefillRunner(memory, SEED, cost),
             chunk_tokens=16,
             max_batch=4,
             observer=ignore_step,
@@ -48,8 +49,8 @@ class Split:
         self.decode = PagedDecodeEngine(
             self.layout,
             self.decode_pages,
-            SimDecodeRunner(memory, SEED, FREE_OF_COST),
-            max_batch=8,
+            SimDecodeRunner(memory, SEED, cost),
+            max_batch=16,
             observer=ignore_step,
         )
 
@@ -135,20 +136,36 @@ async def test_a_thousand_requests_cancelled_at_random_leave_every_page_free_and
     async def one(split: Split, number: int) -> None:
         nonlocal finished
         request = a_request(rng)
-        await asyncio.sleep(rng.random() * 0.2)
+        await asyncio.sleep(rng.random())
         call = asyncio.ensure_future(split.generate(str(number), *request))
         if rng.random() < 0.5:
-            await asyncio.sleep(rng.random() * 0.1)
+            await asyncio.sleep(rng.random())
             call.cancel()
         outcome = (await asyncio.gather(call, return_exceptions=True))[0]
         if not isinstance(outcome, asyncio.CancelledError):
             assert outcome == expected_tokens(*request)
             finished += 1
 
-    async with running(Split()) as split:
+    # Prompts run several times within one decode step: a page freed too early is reused before the step writes to it.
+    async with running(Split(pages=256, cost=SLOW_DECODE)) as split:
         await asyncio.gather(*(one(split, number) for number in range(1000)))
         assert split.page_counts() == (split.total, 0)
-    assert 500 <= finished < 900
+    assert 400 < finished < 1000
+
+
+async def test_pages_of_a_cancelled_request_are_not_reused_under_the_step_that_still_writes_them() -> None:
+    cancelled = (list(b"first___"), 9, GREEDY)
+    others = [(list(b"second one__"), 5, GREEDY), (list(b"and a third one"), 2, GREEDY)]
+    async with running(Split(pages=8, cost=SLOW_DECODE)) as split:
+        for moment in range(20):
+            first = asyncio.ensure_future(split.generate("first", *cancelled))
+            await asyncio.sleep(moment * 0.0005)
+            # The second prompt waits for the first one's pages in decode, the third for those that it then gives.
+            calls = [asyncio.ensure_future(split.generate(str(i), *request)) for i, request in enumerate(others)]
+            await asyncio.sleep(0.0005)
+            first.cancel()
+            assert await asyncio.gather(*calls) == [expected_tokens(*request) for request in others]
+            assert split.page_counts() == (8, 0)
 
 
 def test_any_changed_byte_of_a_request_s_pages_changes_the_hash_and_no_other_byte_does() -> None:
@@ -202,4 +219,4 @@ async def test_steps_take_their_cost_on_average_however_small() -> None:
         started_s = loop.time()
         for _ in range(steps):
             await cost.pay(cost_us)
-        assert loop.time() - started_s == pytest.approx(0.1, abs=0.05)
+        assert 0.09 < loop.time() - started_s < 0.5
