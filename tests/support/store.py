@@ -1,4 +1,4 @@
-"""Owns a store for tests: in this process, on a real socket, with its reports counted and its clock in the test's hand."""
+"""Owns a store for tests: in this process, on a real socket, its reports counted, its clock in the test's hand."""
 
 import itertools
 from collections import Counter
@@ -69,14 +69,13 @@ class Store:
     exits: AsyncExitStack
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    async def attach(self, role: RoleName, *, pages: int = 0, beat_s: float = 1000.0) -> StoreClient:
-        """A client of this role that has the pool, and so many pages of it; closed with the store."""
+    async def attach(self, role: RoleName, *, beat_s: float = 1000.0) -> StoreClient:
+        """A client of this role, with the pool published; closed before the store is."""
         client = await StoreClient.connect(self.path, role, f"{role}-{next(self.numbers)}", beat_s=beat_s)
         self.exits.push_async_callback(client.close)
         if role != "observer":
             segment = await client.obtain("pool", lambda: memfd.make_pool(LAYOUT), layout=LAYOUT)
             segment.close()
-        self.pages = await client.acquire(pages)
         return client
 
 

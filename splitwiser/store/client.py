@@ -1,0 +1,138 @@
+"""Owns a worker's attachment to the store: its verbs, its beat, and its end."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from splitwiser.errors import StartupError, StoreLost
+from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.handle_proto import epoch_to_proto, handle_from_proto
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.owner import Counts, Role
+from splitwiser.memory import socket_path
+from splitwiser.memory.memfd import MemfdMapper
+from splitwiser.memory.peer import peer_of
+from splitwiser.memory.segment import Made, Mapper, Segment
+from splitwiser.store.calls import Calls
+from splitwiser.store.obtain import StoreSegments
+from splitwiser.store.wire import MAX_FRAME_PAGES, ROLE_TO_PROTO, counts_from_proto
+from splitwiser.v1 import store_pb2
+from splitwiser.v1.store_pb2 import GrantClaimed, StoreRequest
+
+RoleName = Literal["prefill", "decode", "observer"]
+OnClaimed = Callable[[str, tuple[int, ...]], None]
+
+
+class StoreClient:
+    """One attachment, made by connect; the loop that made it must keep turning, because it beats the lease.
+
+    Every verb raises the store's refusal, or StoreLost; cancelling one does not undo it (kv/handoff.py sees to that).
+    on_claimed(handle_id, pages) is told of each claim of this worker's grants: the pages are its own now. lost is set
+    when the attachment ends by itself.
+    """
+
+    store: str
+    incarnation: int
+
+    def __init__(self, sock: socket.socket, on_claimed: OnClaimed | None, mapper: Mapper | None) -> None:
+        self.on_claimed = on_claimed or (lambda handle_id, pages: None)
+        self._calls = Calls(sock, self._take_event)
+        self._segments = StoreSegments(self._calls, mapper or MemfdMapper())
+        self.lost = self._calls.lost
+
+    @classmethod
+    async def connect(
+        cls,
+        socket: Path,
+        role: RoleName,
+        name: str,
+        *,
+        beat_s: float,
+        on_claimed: OnClaimed | None = None,
+        mapper: Mapper | None = None,
+    ) -> Self:
+        """Attach under a role. Raises StartupError when no store of this user listens there."""
+        sock = socket_path.connect(socket)
+        if (uid := peer_of(sock).uid) != os.geteuid():
+            sock.close()
+            raise StartupError(f"the store at {socket} is user {uid}'s", help="run store and workers as one user")
+        client = cls(sock, on_claimed, mapper)
+        await client._attach(Role(role), name, beat_s)
+        return client
+
+    async def _attach(self, role: Role, name: str, beat_s: float) -> None:
+        try:
+            attach = store_pb2.Attach(role=ROLE_TO_PROTO[role], name=name)
+            attached = (await self._calls.call(StoreRequest(attach=attach))).body.attached
+        except BaseException:
+            self._calls.close()
+            raise
+        self.store, self.incarnation = attached.store, attached.incarnation
+        self._beating = asyncio.create_task(self._beat(beat_s, attached.lease_seconds))
+
+    async def close(self) -> None:
+        """End the attachment: pages and unclaimed grants are free at once. lost stays unset."""
+        self._beating.cancel()
+        await asyncio.wait([self._beating])
+        self._calls.close()
+
+    async def acquire(self, count: int) -> tuple[int, ...]:
+        """Take free pages over: as many as there are, at most count."""
+        pages: list[int] = []
+        while len(pages) < count:
+            verb = store_pb2.AcquirePages(count=min(count - len(pages), MAX_FRAME_PAGES))
+            more = (await self._calls.call(StoreRequest(acquire_pages=verb))).body.pages.pages
+            if not more:
+                break
+            pages.extend(more)
+        return tuple(pages)
+
+    async def release(self, pages: Sequence[int]) -> None:
+        """Give pages back to the free set. Raises ForeignPages."""
+        for start in range(0, len(pages), MAX_FRAME_PAGES):
+            verb = store_pb2.ReleasePages(pages=pages[start : start + MAX_FRAME_PAGES])
+            await self._calls.call(StoreRequest(release_pages=verb))
+
+    async def grant(self, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
+        """Give pages, at most MAX_FRAME_PAGES, to whoever claims the handle. Raises as Ledger.grant does."""
+        verb = store_pb2.GrantPages(handle_id=handle_id, pages=pages, tokens=tokens, layout_hash=layout_hash)
+        return handle_from_proto((await self._calls.call(StoreRequest(grant_pages=verb))).body.granted)
+
+    async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
+        """Take the handle's pages over, giving as many own ones to the grantor. Raises as Ledger.claim does."""
+        verb = store_pb2.ClaimPages(
+            handle_id=handle.handle_id,
+            epoch=epoch_to_proto(handle.epoch),
+            layout_hash=handle.layout_hash,
+            give=give,
+        )
+        await self._calls.call(StoreRequest(claim_pages=verb))
+
+    async def withdraw(self, handle: KvHandle) -> tuple[int, ...]:
+        """Take a grant and its pages back. StaleHandle: it was claimed, and on_claimed has been told so."""
+        verb = store_pb2.WithdrawGrant(handle_id=handle.handle_id, epoch=epoch_to_proto(handle.epoch))
+        return tuple((await self._calls.call(StoreRequest(withdraw_grant=verb))).body.pages.pages)
+
+    async def counts(self) -> Counts:
+        """The ledger's counts; all zero until a pool is published."""
+        reply = await self._calls.call(StoreRequest(read_counts=store_pb2.ReadCounts()))
+        return counts_from_proto(reply.body.counts)
+
+    async def obtain(self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None) -> Segment:
+        """As memory.segment.Segments has it; when make fails, the attachment ends, so that another worker makes it."""
+        return await self._segments.obtain(name, make, layout=layout)
+
+    def _take_event(self, event: GrantClaimed) -> None:
+        self.on_claimed(event.handle_id, tuple(event.pages))
+
+    async def _beat(self, beat_s: float, lease_s: float) -> None:
+        while not self.lost.is_set():
+            await asyncio.sleep(beat_s)
+            try:
+                async with asyncio.timeout(lease_s):
+                    await self._calls.call(StoreRequest(beat=store_pb2.Beat()))
+            except (StoreLost, TimeoutError):
+                self._calls.lose()
