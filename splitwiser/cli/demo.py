@@ -19,7 +19,7 @@ from splitwiser.bench.trace_csv import read_trace
 from splitwiser.bench.workload import Workload
 from splitwiser.cli.board import Board
 from splitwiser.cli.demo_screen import DemoScreen
-from splitwiser.cli.tiny_model import with_model
+from splitwiser.cli.model import with_model
 from splitwiser.config.schema import Settings
 from splitwiser.rpc.client import Client
 from splitwiser.stack.local import LocalStack

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from splitwiser.cli.board import Board
-from splitwiser.cli.tiny_model import with_model
+from splitwiser.cli.model import with_model
 from splitwiser.config.schema import Settings
 from splitwiser.stack.local import LocalStack
 

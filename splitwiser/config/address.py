@@ -1,5 +1,6 @@
 """Owns the form of a gRPC address: HOST:PORT or unix:PATH."""
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,14 @@ class TcpAddress:
 
     host: str
     port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it. A name other than localhost may be anything."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from splitwiser.config.address import parse_address
+from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.problem import Problem, raise_problems
 from splitwiser.config.schema import Settings
 
@@ -32,10 +32,15 @@ Found = Iterator[tuple[str, object, str, str]]
 
 
 def _listen(settings: Settings) -> Found:
+    listen = settings.router.listen
     try:
-        parse_address(settings.router.listen)
+        address = parse_address(listen)
     except ValueError as error:
-        yield "router.listen", settings.router.listen, str(error), "give HOST:PORT or unix:PATH"
+        yield "router.listen", listen, str(error), "give HOST:PORT or unix:PATH"
+        return
+    if isinstance(address, TcpAddress) and not (address.is_loopback or settings.router.allow_plaintext):
+        remedy = "listen on 127.0.0.1, or set router.allow_plaintext where the network itself is trusted"
+        yield "router.listen", listen, "would serve plaintext beyond this machine", remedy
 
 
 def _pool_shares(settings: Settings) -> Found:

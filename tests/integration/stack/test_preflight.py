@@ -54,7 +54,7 @@ async def test_a_unix_socket_that_a_killed_server_left_is_no_hindrance(tmp_path:
 
 @pytest.mark.parametrize("listen", ["no-such-host.invalid:50051", "203.0.113.1:50051"])
 async def test_a_host_that_is_not_this_machine(listen: str, tmp_path: Path) -> None:
-    error = await refusal(make_settings(tmp_path, router={"listen": listen}))
+    error = await refusal(make_settings(tmp_path, router={"listen": listen, "allow_plaintext": True}))
     assert error.field == "router.listen"
 
 

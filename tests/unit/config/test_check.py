@@ -23,6 +23,8 @@ from splitwiser.errors import ConfigurationError
         ({"router": {"listen": "127.0.0.1:http"}}, "router.listen"),
         ({"router": {"listen": "::1:50051"}}, "router.listen"),
         ({"router": {"listen": "unix:"}}, "router.listen"),
+        ({"router": {"listen": "0.0.0.0:50051"}}, "router.listen"),
+        ({"router": {"listen": "some-host:50051"}}, "router.listen"),
         ({"router": {"listen": "unix:/" + "x" * 107}}, "router.listen"),
     ],
 )
@@ -38,3 +40,7 @@ def test_settings_that_do_not_fit_together_are_refused(values: dict[str, Any], f
 )
 def test_every_form_of_address_is_taken(listen: str) -> None:
     check_settings(Settings.model_validate({"router": {"listen": listen}}))
+
+
+def test_plaintext_beyond_this_machine_is_taken_when_asked_for_by_name() -> None:
+    check_settings(Settings.model_validate({"router": {"listen": "0.0.0.0:50051", "allow_plaintext": True}}))

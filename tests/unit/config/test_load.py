@@ -39,11 +39,11 @@ def test_nothing_set_gives_the_defaults() -> None:
 def test_a_flag_beats_the_environment_beats_the_file(
     write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write("[pool]\npages = 1\npage_tokens = 8\n[router]\nlisten = 'file:1'\n")
+    path = write("[pool]\npages = 1\npage_tokens = 8\n[router]\nlisten = 'localhost:1'\n")
     monkeypatch.setenv("SPLITWISER_POOL__PAGES", "64")
-    monkeypatch.setenv("SPLITWISER_ROUTER__LISTEN", "environment:2")
-    settings = load_settings(path, [Flag("router.listen", "flag:3", "--listen")])
-    assert (settings.pool.page_tokens, settings.pool.pages, settings.router.listen) == (8, 64, "flag:3")
+    monkeypatch.setenv("SPLITWISER_ROUTER__LISTEN", "localhost:2")
+    settings = load_settings(path, [Flag("router.listen", "localhost:3", "--listen")])
+    assert (settings.pool.page_tokens, settings.pool.pages, settings.router.listen) == (8, 64, "localhost:3")
 
 
 def test_the_file_in_the_working_folder_is_read_unasked(write: Callable[..., Path]) -> None:
