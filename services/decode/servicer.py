@@ -5,7 +5,7 @@ from typing import Any
 
 from services.decode.links import Links
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob
-from splitwiser.errors import LayoutMismatch, RegistryUnavailable
+from splitwiser.errors import LayoutMismatch, RegistryUnavailable, SplitwiserError
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_from_proto
 from splitwiser.kv.handoff import Claims
@@ -52,12 +52,8 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
     async def _decode(self, request: decode_pb2.DecodeRequest) -> decode_pb2.DecodeResponse:
         handle, stop = handle_from_proto(request.handle), convert.stop_from_proto(request.stop)
         sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
-        self._check(handle)
         arrived_ns = time.time_ns()
-        # The last token's own KV is never written: hence one position less than prompt and completion together.
-        own = await self._engine.pages.reserve(self._engine.layout.pages_for(handle.tokens + stop.max_tokens - 1))
-        reserved_ns = time.time_ns()
-        pages = await self._claim(request.request_id, handle, own)
+        pages, reserved_ns = await self._claim(request.request_id, handle, stop.max_tokens)
         claimed_ns = time.time_ns()
         self._count_claim(handle, pages, (reserved_ns - arrived_ns) / 1e9, (claimed_ns - reserved_ns) / 1e9)
         try:
@@ -76,6 +72,26 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
             self._engine.pages.free(pages)
         return self._answer(request.request_id, handle, decoded, (arrived_ns, reserved_ns, claimed_ns))
 
+    async def _claim(self, request_id: str, handle: KvHandle, max_tokens: int) -> tuple[tuple[int, ...], int]:
+        """The request's pages, granted ones first, and when (wall clock, ns) enough pages of our own were free."""
+        try:
+            self._check(handle)
+            await self._claim_in_registry(request_id, handle)
+            # The last token's own KV is never written: hence one position less than prompt and completion together.
+            own = await self._engine.pages.reserve(self._engine.layout.pages_for(handle.tokens + max_tokens - 1))
+            reserved_ns = time.time_ns()
+            return await self._claims.claim(handle, own), reserved_ns
+        except SplitwiserError as error:
+            self._metrics.refused(error.reason)
+            raise
+
+    async def _claim_in_registry(self, request_id: str, handle: KvHandle) -> None:
+        # The store is the fence, so a silent Redis costs its early refusal and nothing else.
+        try:
+            await self._registry.claim(request_id, handle.epoch)
+        except RegistryUnavailable:
+            self._metrics.registry_failed()
+
     def _count_claim(self, handle: KvHandle, pages: tuple[int, ...], queue_s: float, claim_s: float) -> None:
         moved = sum(mine != granted for mine, granted in zip(pages, handle.pages, strict=False))
         self._metrics.claimed(queue_s, claim_s, len(handle.pages), moved * self._engine.layout.page_bytes)
@@ -87,21 +103,6 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
                 field="handle.layout_hash",
                 help="start both from the same settings",
             )
-
-    async def _claim(self, request_id: str, handle: KvHandle, own: tuple[int, ...]) -> tuple[int, ...]:
-        try:
-            await self._claim_in_registry(request_id, handle)
-        except BaseException:
-            self._engine.pages.free(own)
-            raise
-        return await self._claims.claim(handle, own)
-
-    async def _claim_in_registry(self, request_id: str, handle: KvHandle) -> None:
-        # The store is the fence, so a silent Redis costs its early refusal and nothing else.
-        try:
-            await self._registry.claim(request_id, handle.epoch)
-        except RegistryUnavailable:
-            self._metrics.registry_failed()
 
     def _answer(
         self, request_id: str, handle: KvHandle, decoded: Decoded, marks_ns: tuple[int, int, int]

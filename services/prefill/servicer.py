@@ -84,8 +84,12 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
             self._metrics.granted()
             granted = prefill_pb2.Granted(handle=handle_to_proto(handle), grant_ms=(end_ns - start_ns) / 1e6)
-            await context.write(prefill_pb2.PrefillResponse(granted=granted))
-            await claimed.wait()
+            try:
+                await context.write(prefill_pb2.PrefillResponse(granted=granted))
+                await claimed.wait()
+            finally:
+                if not claimed.is_set():
+                    self._metrics.withdrawn()
 
     async def _register(self, handle: KvHandle) -> None:
         # Redis only says where the KV is: without it the handle still travels by the router, and the store still

@@ -73,6 +73,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
                 generation = Generation(journey, answer, self._pipeline, self._tracing, self._metrics, arrived_s)
                 reason = await generation.run(context.write, echo_timings=proto.include_timings)
                 account.outcome = reason.value
+                self._tracing.record_content(span, proto.text, answer.text)
                 span.set_attributes(
                     {
                         names.FINISH_REASONS: (reason.value,),
@@ -121,6 +122,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
 def _attributes(request: RoutedRequest, model: str) -> dict[str, Any]:
     return {
         names.OPERATION: "text_completion",
+        names.PROVIDER: "splitwiser",
         names.MODEL: model,
         names.INPUT_TOKENS: len(request.prompt_ids),
         names.MAX_TOKENS: request.stop.max_tokens,

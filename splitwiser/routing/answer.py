@@ -20,27 +20,37 @@ class Answer:
         self._request_id = request.request_id
         self.tokens = 0
         """Tokens of the completion so far."""
-        self.stopped = False
+        self._texts: list[str] = []
+
+    @property
+    def stopped(self) -> bool:
         """A stop string was matched: no text follows and decode may end."""
+        return self._stop.matched
+
+    @property
+    def text(self) -> str:
+        """The completion so far, as the client has it."""
+        return "".join(self._texts)
 
     def message(self, token_ids: list[int]) -> inference_pb2.GenerateResponse:
         """The next message: the text that these tokens complete."""
-        text = ""
-        for token_id in token_ids:
-            self.tokens += 1
+        text, count = "", 0
+        for count, token_id in enumerate(token_ids, 1):
             text += self._stop.add(self._detokenizer.add(token_id))
-            if self._stop.matched:
-                self.stopped = True
+            if self.stopped:
                 break
+        self.tokens += count
+        self._texts.append(text)
         request_id, self._request_id = self._request_id, ""
-        return inference_pb2.GenerateResponse(request_id=request_id, text=text, token_ids=token_ids)
+        return inference_pb2.GenerateResponse(request_id=request_id, text=text, token_ids=token_ids[:count])
 
     def end(
         self, outcome: Outcome | None, times: PhaseTimes | None
     ) -> tuple[inference_pb2.GenerateResponse, FinishReason]:
         """The last message and its reason: held-back text, counts, times where given. outcome None: a stop string."""
         text = "" if self.stopped else self._stop.add(self._detokenizer.flush()) + self._stop.flush()
-        reason = FinishReason.STOP if outcome is None or self._stop.matched else outcome.finish_reason
+        self._texts.append(text)
+        reason = FinishReason.STOP if outcome is None or self.stopped else outcome.finish_reason
         finish = inference_pb2.Finish(
             reason=convert.finish_to_proto(reason),
             usage=inference_pb2.Usage(prompt_tokens=len(self._request.prompt_ids), completion_tokens=self.tokens),

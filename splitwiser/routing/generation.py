@@ -49,20 +49,16 @@ class Generation:
 
     async def _write_tokens(self, write: Write) -> None:
         tokens, answer = self._journey.tokens, self._answer
-        previous_s = 0.0
-        while token_ids := await tokens.next_batch():
+        written_s = 0.0
+        while not answer.stopped and (token_ids := await tokens.next_batch()):
             await write(answer.message(token_ids))
             now_s = time.perf_counter()
-            if not previous_s:
+            if written_s:
+                self._metrics.next_tokens(len(token_ids), now_s - written_s)
+            else:
                 self._journey.times.ttft_ms = (now_s - self._arrived_s) * 1e3
-                self._metrics.first_token(now_s - self._arrived_s)
-                token_ids = token_ids[1:]
-            gap_s = (now_s - previous_s) / (len(token_ids) or 1)
-            for _ in token_ids:
-                self._metrics.next_token(gap_s)
-            previous_s = now_s
-            if answer.stopped:
-                return
+                self._metrics.first_tokens(len(token_ids), now_s - self._arrived_s)
+            written_s = now_s
 
     async def _write_end(self, write: Write, outcome: Outcome | None, echo_timings: bool) -> FinishReason:
         times = self._journey.times

@@ -1,7 +1,5 @@
 """Owns the router's metrics: what clients see of the service."""
 
-from collections.abc import Sequence
-
 from splitwiser.telemetry.metrics.base import REQUEST_BUCKETS_S, STEP_BUCKETS_S, WorkerMetrics
 
 
@@ -11,7 +9,6 @@ class RouterMetrics(WorkerMetrics):
     def __init__(self) -> None:
         super().__init__()
         self._requests = self._counter("requests", "Requests that ended, by outcome", ["outcome"])
-        self._rejected = self._counter("requests_rejected", "Requests refused before any work", ["reason"])
         self._retried = self._counter("requests_retried", "Requests prefilled again after their worker was lost")
         self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of requests that ended")
         self._generation_tokens = self._counter("generation_tokens", "Tokens streamed to clients")
@@ -23,10 +20,6 @@ class RouterMetrics(WorkerMetrics):
         self._add_gap = self._itl.observe
         self._add_tokens = self._generation_tokens.inc
 
-    def rejected(self, reason: str) -> None:
-        """A request was refused, by the stable reason of its error."""
-        self._rejected.labels(reason).inc()
-
     def retried(self) -> None:
         """A request is prefilled again."""
         self._retried.inc()
@@ -35,21 +28,16 @@ class RouterMetrics(WorkerMetrics):
         """A request was given to a prefill worker after waiting this long."""
         self._queue.observe(seconds)
 
-    def first_token(self, seconds: float) -> None:
-        """A request's first token left, this long after its arrival."""
+    def first_tokens(self, count: int, seconds: float) -> None:
+        """A request's first message left, this long after its arrival; a slow reader finds several tokens in it."""
         self._ttft.observe(seconds)
-        self._add_tokens()
+        self._add_tokens(count)
 
-    def next_token(self, gap_s: float) -> None:
-        """A token after the first left, this long after the one before it in its request."""
-        self._add_gap(gap_s)
-        self._add_tokens()
-
-    def next_tokens(self, gaps_s: Sequence[float]) -> None:
-        """Several tokens left, of one request or of many."""
-        for gap_s in gaps_s:
-            self._add_gap(gap_s)
-        self._add_tokens(len(gaps_s))
+    def next_tokens(self, count: int, gap_s: float) -> None:
+        """A later message left, this long after the one before it in its request: its tokens share the gap."""
+        for _ in range(count):
+            self._add_gap(gap_s / count)
+        self._add_tokens(count)
 
     def finished(self, outcome: str, seconds: float, prompt_tokens: int) -> None:
         """A request ended, this long after its arrival. outcome: a finish reason, `cancelled`, or an error's reason."""

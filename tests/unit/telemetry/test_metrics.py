@@ -36,7 +36,7 @@ def test_a_scrape_has_the_field_own_names_under_our_prefix():
     for name in (
         *("time_to_first_token_seconds", "inter_token_latency_seconds", "e2e_request_latency_seconds"),
         *("request_queue_time_seconds", "num_requests_running", "num_requests_waiting"),
-        *("prompt_tokens", "generation_tokens", "requests", "requests_rejected"),
+        *("prompt_tokens", "generation_tokens", "requests"),
     ):
         assert f"splitwiser_{name}" in families, name
     assert families["splitwiser_num_requests_running"].samples[0].value == 3
@@ -61,15 +61,15 @@ def test_a_closed_port_can_be_taken_again():
 
 def test_services_of_one_process_do_not_share_counts():
     first, second = RouterMetrics(), RouterMetrics()
-    first.first_token(0.1)
+    first.first_tokens(1, 0.1)
     assert value(second, "time_to_first_token_seconds_count") == 0
 
 
 def test_a_request_is_counted_by_outcome_with_its_tokens():
     metrics = RouterMetrics()
-    metrics.first_token(0.2)
-    metrics.next_token(0.01)
-    metrics.next_tokens([0.01, 0.3])
+    metrics.first_tokens(1, 0.2)
+    metrics.next_tokens(1, 0.01)
+    metrics.next_tokens(2, 0.6)
     metrics.finished("stop", 1.5, prompt_tokens=40)
     assert value(metrics, "requests_total", outcome="stop") == 1
     assert value(metrics, "prompt_tokens_total") == 40
@@ -84,7 +84,6 @@ ROUTER, PREFILL, DECODE, STORE = RouterMetrics, PrefillMetrics, DecodeMetrics, S
 @pytest.mark.parametrize(
     ("kind", "act", "sample", "labels", "expected"),
     [
-        (ROUTER, lambda m: m.rejected("OVERLOADED"), "requests_rejected_total", {"reason": "OVERLOADED"}, 1),
         (ROUTER, lambda m: m.retried(), "requests_retried_total", {}, 1),
         (ROUTER, lambda m: m.left_queue(0.2), "request_queue_time_seconds_sum", {}, 0.2),
         (ROUTER, lambda m: m.registry_failed(), "registry_errors_total", {}, 1),
@@ -139,7 +138,7 @@ def test_a_token_costs_microseconds():
     def batch_us() -> float:
         began = time.perf_counter()
         for _ in range(5_000):
-            metrics.next_token(0.021)
+            metrics.next_tokens(1, 0.021)
         return (time.perf_counter() - began) / 5_000 * 1e6
 
     # About 1.5 where nothing else runs; the bound leaves room for a busy machine.
