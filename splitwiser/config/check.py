@@ -1,6 +1,6 @@
 """Owns the checks across settings: what no single field can tell. Looks at nothing but the settings themselves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from urllib.parse import urlsplit
 
 from splitwiser.config.address import TcpAddress, parse_address
@@ -9,6 +9,7 @@ from splitwiser.config.schema import Settings
 
 Origin = Callable[[tuple[str, ...]], str]
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+OTLP_SCHEMES = ("http", "https")
 
 
 def check_settings(settings: Settings) -> None:
@@ -68,11 +69,25 @@ def _beat(settings: Settings) -> Found:
 
 def _redis(settings: Settings) -> Found:
     url = settings.redis.url
-    if url and urlsplit(url).scheme not in REDIS_SCHEMES:
+    if url and not _is_url(url, REDIS_SCHEMES):
         yield "redis.url", url, "not a Redis URL", "give redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH"
 
 
 def _otlp(settings: Settings) -> Found:
     endpoint = settings.telemetry.otlp_endpoint
-    if endpoint and not (urlsplit(endpoint).scheme in ("http", "https") and urlsplit(endpoint).netloc):
+    if endpoint and not _is_url(endpoint, OTLP_SCHEMES):
         yield "telemetry.otlp_endpoint", endpoint, "not an http URL", "give a URL such as http://127.0.0.1:4317"
+
+
+def _is_url(text: str, schemes: Collection[str]) -> bool:
+    """Whether it has one of these schemes, a host (unix: a path), and a port only if that is one."""
+    try:
+        parts = urlsplit(text)
+        # Reading the port raises for one that is out of range.
+        return (
+            parts.scheme in schemes
+            and parts.port != 0
+            and bool(parts.path if parts.scheme == "unix" else parts.hostname)
+        )
+    except ValueError:
+        return False

@@ -11,7 +11,7 @@ from splitwiser.config.address import MAX_SOCKET_PATH_BYTES, UnixAddress, parse_
 from splitwiser.config.check import check_settings
 from splitwiser.config.problem import hide_password
 from splitwiser.config.schema import Settings
-from splitwiser.errors import ConfigurationError, StartupError
+from splitwiser.errors import ConfigurationError, RegistryUnavailable, StartupError
 from splitwiser.stack.redis_server import find_redis_server
 from splitwiser.stack.run_dir import RunDir
 
@@ -118,18 +118,16 @@ def _check_engine(settings: Settings) -> None:
 
 async def _check_redis(settings: Settings) -> None:
     # A stack with a Redis of its own does not pay for this import.
-    import redis.asyncio as redis
+    from splitwiser.kv.redis_registry import RedisRegistry
 
-    client = redis.Redis.from_url(
-        settings.redis.url, socket_timeout=settings.redis.timeout_s, socket_connect_timeout=settings.redis.timeout_s
-    )
+    registry = RedisRegistry(settings.redis)
     try:
-        await client.ping()
-    except (redis.RedisError, OSError) as error:
+        await registry.ping()
+    except RegistryUnavailable as error:
         raise StartupError(
-            f"no Redis answers at {hide_password(settings.redis.url)}: {error}",
+            f"no Redis answers at {hide_password(settings.redis.url)}: {error.cause}",
             help="start it, correct redis.url, or leave redis.url empty for a server of the stack's own",
             field="redis.url",
         ) from error
     finally:
-        await client.aclose()
+        await registry.close()

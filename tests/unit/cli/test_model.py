@@ -13,6 +13,10 @@ def make_settings(run_dir: Path, **engine: str) -> Settings:
     return Settings.model_validate({"run_dir": run_dir, "engine": engine})
 
 
+def names_in(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
+
+
 async def test_sim_and_folders_are_taken_as_they_are(tmp_path: Path) -> None:
     said: list[str] = []
     for engine in ({"kind": "sim"}, {"model": str(tmp_path)}):
@@ -28,8 +32,7 @@ async def test_the_small_model_is_made_once(tmp_path: Path) -> None:
     second = await with_model(make_settings(tmp_path), said.append)
     assert first == second
     assert said == ["making a small random model"]
-    names = {path.name for path in Path(first.engine.model).iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= names_in(first.engine.model)
 
 
 async def test_a_model_that_cannot_be_fetched_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
