@@ -9,7 +9,7 @@ from splitwiser.engine.sim.pages import SimPages, sim_layout
 from splitwiser.engine.sim.runner import SimDecodeRunner, SimPrefillRunner
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.memory import memfd
-from splitwiser.memory.segment import Segments
+from splitwiser.memory.segment import Segment, Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,14 @@ class Loaded:
 
     layout: PoolLayout
     pages: SimPages
-    hash_seed: int
+    weights: Segment
     settings: SimSettings
 
     def prefill_runner(self) -> SimPrefillRunner:
-        return SimPrefillRunner(self.pages, self.hash_seed, self.settings)
+        return SimPrefillRunner(self.pages, hash_seed(self.weights.buffer), self.settings)
 
     def decode_runner(self) -> SimDecodeRunner:
-        return SimDecodeRunner(self.pages, self.hash_seed, self.settings)
+        return SimDecodeRunner(self.pages, hash_seed(self.weights.buffer), self.settings)
 
 
 def layout(settings: Settings) -> PoolLayout:
@@ -38,4 +38,4 @@ async def load(settings: Settings, segments: Segments) -> Loaded:
     shape = layout(settings)
     pool = await segments.obtain("pool", partial(memfd.make_pool, shape), layout=shape)
     weights = await segments.obtain("weights", partial(memfd.make, "weights", WEIGHTS_BYTES, fill=fill_weights))
-    return Loaded(shape, SimPages(shape, pool.buffer), hash_seed(weights.buffer), settings.sim)
+    return Loaded(shape, SimPages(shape, pool.buffer), weights, settings.sim)
