@@ -9,7 +9,7 @@ from pathlib import Path
 
 from splitwiser.errors import StartupError
 
-_INSTANCES = ("redis", "store", "prefill-*", "decode-*", "router")
+_INSTANCES = ("redis", "store", "store-health", "prefill-*", "decode-*", "router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class RunDir:
     @property
     def redis_socket(self) -> Path:
         return self.root / "redis.sock"
+
+    @property
+    def store_health(self) -> Path:
+        """Where the store answers health checks."""
+        return self.root / "store-health.sock"
 
     @property
     def lock(self) -> Path:

@@ -64,7 +64,7 @@ def services_of(settings: Settings, run_dir: RunDir, package: str = "services") 
         *(part for instance in decode for part in ("--decode", f"unix:{run_dir.socket(instance)}")),
     ]
     return (
-        python("store", "store", Tier.STORE),
+        python("store", "store", Tier.STORE, "--listen", f"unix:{run_dir.store_health}"),
         *(python("prefill", instance, Tier.WORKER, *_listen(run_dir, instance)) for instance in prefill),
         *(python("decode", instance, Tier.WORKER, *_listen(run_dir, instance)) for instance in decode),
         python("router", "router", Tier.ROUTER, *router_flags),
@@ -81,8 +81,9 @@ def _python_service(package: str, run_dir: RunDir, service: str, instance: str, 
         # A card of another process is one that a killed predecessor left.
         if card is None or card.pid != pid:
             return ""
-        # The store speaks frames, not gRPC; it writes its card when it listens.
-        return card.address if tier is Tier.STORE or await is_serving(card.address) else ""
+        # The store's own socket speaks frames, not gRPC: its health has another.
+        health = f"unix:{run_dir.store_health}" if tier is Tier.STORE else card.address
+        return card.address if await is_serving(health) else ""
 
     command = (sys.executable, "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
     return ServiceSpec(instance, service, tier, command, probe)
