@@ -1,0 +1,118 @@
+"""Real workers that die or hang: their pages come back, at once or after the lease, and never while they may write."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from splitwiser.errors import StaleHandle
+from splitwiser.kv.handle import Epoch, KvHandle
+from splitwiser.store.client import StoreClient
+from splitwiser.store.server import StoreServer
+from tests.support.processes import Child, child
+from tests.support.store import LAYOUT, Tally
+
+LEASE_S = 1.0
+
+
+@asynccontextmanager
+async def worker(path: Path, role: str, acquire: int, grant: int = 0) -> AsyncIterator[Child]:
+    async with child("tests.support.store_worker", str(path), role, str(acquire), str(grant)) as process:
+        yield process
+
+
+@pytest.fixture
+async def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+async def server(folder: Path, tally: Tally) -> AsyncIterator[StoreServer]:
+    async with StoreServer(folder / "store.sock", name="store", lease_s=LEASE_S, observer=tally) as server:
+        yield server
+
+
+async def seconds_until(condition: Callable[[], bool], limit_s: float) -> float:
+    began_s = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began_s < limit_s
+        await asyncio.sleep(0.001)
+    return time.monotonic() - began_s
+
+
+async def test_a_killed_workers_pages_and_grants_come_back_at_once(folder: Path, server: StoreServer) -> None:
+    path = folder / "store.sock"
+    async with worker(path, "prefill", 8, grant=3) as victim, worker(path, "decode", 16) as survivor:
+        said = await victim.line()
+        await survivor.line()
+        assert (server.counts().prefill, server.counts().granted, server.counts().decode) == (5, 3, 16)
+        victim.process.kill()
+        assert await seconds_until(lambda: server.counts().free == 48, limit_s=1.0) < LEASE_S / 2
+        decode = await StoreClient.connect(path, "decode", "late", beat_s=0.1)
+        handle = KvHandle(**{**said["handle"], "epoch": Epoch(**said["handle"]["epoch"])})
+        with pytest.raises(StaleHandle):
+            await decode.claim(handle, await decode.acquire(3))
+        await decode.close()
+
+
+async def test_a_hung_worker_is_dead_before_its_pages_come_back(
+    folder: Path, server: StoreServer, tally: Tally
+) -> None:
+    async with worker(folder / "store.sock", "decode", 8) as victim:
+        pid = (await victim.line())["pid"]
+        os.kill(pid, signal.SIGSTOP)
+
+        def freed() -> bool:
+            if server.counts().free == 64:
+                assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+                return True
+            return False
+
+        assert await seconds_until(freed, limit_s=LEASE_S + 1.0) > LEASE_S / 2
+        assert tally.counts["lease_expired"] == 1
+        assert tally.counts["decode"] == 0
+        assert await victim.process.wait() == -signal.SIGKILL
+
+
+async def test_a_worker_that_beats_outlives_many_leases(folder: Path, server: StoreServer) -> None:
+    async with worker(folder / "store.sock", "decode", 8) as survivor:
+        await survivor.line()
+        await asyncio.sleep(2.5 * LEASE_S)
+        assert server.counts().decode == 8
+
+
+async def test_memory_outlives_its_maker_and_is_not_made_again(folder: Path, server: StoreServer) -> None:
+    path = folder / "store.sock"
+    async with worker(path, "prefill", 8) as maker:
+        first = await maker.line()
+        maker.process.kill()
+        await maker.process.wait()
+        async with worker(path, "prefill", 0) as heir:
+            assert (await heir.line())["maker"] == str(first["pid"])
+        watcher = await StoreClient.connect(path, "observer", "watcher", beat_s=0.1)
+        pool = await watcher.obtain("pool", lambda: pytest.fail("made"), layout=LAYOUT)
+        assert [pool.buffer[page] for page in first["pages"]] == [page + 1 for page in first["pages"]]
+        await watcher.close()
+
+
+async def test_a_worker_learns_at_once_that_its_store_is_gone(folder: Path, server: StoreServer) -> None:
+    async with worker(folder / "store.sock", "decode", 8) as orphan:
+        await orphan.line()
+        await server.stop()
+        assert await orphan.line() == {"lost": True}
+
+
+async def test_crashes_in_a_row_lose_no_page(folder: Path, server: StoreServer) -> None:
+    path = folder / "store.sock"
+    for _ in range(5):
+        async with worker(path, "prefill", 40, grant=20) as one, worker(path, "decode", 24) as other:
+            await asyncio.gather(one.line(), other.line())
+            one.process.kill()
+            other.process.kill()
+            await seconds_until(lambda: server.counts().free == 64, limit_s=1.0)

@@ -1,0 +1,40 @@
+"""Owns child processes of tests that speak JSON lines."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+LINE_TIMEOUT_S = 20.0
+
+
+class Child:
+    """A Python module that runs as a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self) -> dict[str, Any]:
+        """The next thing it says."""
+        assert self.process.stdout
+        async with asyncio.timeout(LINE_TIMEOUT_S):
+            line = await self.process.stdout.readline()
+        assert line, "the child ended without a word"
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+
+@asynccontextmanager
+async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
+    """Run a module until the block ends; whatever state it is in then, it is killed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield Child(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

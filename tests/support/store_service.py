@@ -1,0 +1,33 @@
+"""Owns the store's service as a process of its own, for tests."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from splitwiser.config.schema import Settings
+from splitwiser.stack.card import Card, read_card
+
+
+def store_command(run_dir: Path, *flags: str) -> list[str]:
+    """How the store of this folder is started."""
+    config = run_dir / "resolved.json"
+    config.write_text(Settings(run_dir=run_dir).model_dump_json())
+    return [sys.executable, "-m", "services.store", "--config", str(config), "--instance", "store", *flags]
+
+
+@asynccontextmanager
+async def store_service(run_dir: Path, *flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Card]]:
+    """A store process that is ready, and its card; killed at the end unless it has ended."""
+    process = await asyncio.create_subprocess_exec(*store_command(run_dir, *flags))
+    try:
+        async with asyncio.timeout(20):
+            while not (card := read_card(run_dir, "store")):
+                assert process.returncode is None
+                await asyncio.sleep(0.01)
+        yield process, card
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
