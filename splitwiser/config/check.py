@@ -83,11 +83,8 @@ def _is_url(text: str, schemes: Collection[str]) -> bool:
     """Whether it has one of these schemes, a host (unix: a path), and a port only if that is one."""
     try:
         parts = urlsplit(text)
+        place = parts.path if parts.scheme == "unix" else parts.hostname
         # Reading the port raises for one that is out of range.
-        return (
-            parts.scheme in schemes
-            and parts.port != 0
-            and bool(parts.path if parts.scheme == "unix" else parts.hostname)
-        )
+        return parts.scheme in schemes and bool(place) and parts.port != 0
     except ValueError:
         return False

@@ -1,0 +1,52 @@
+"""The commands that bring a stack of their own: each ends with its result, and with nothing left running."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import psutil
+
+from tests.integration.cli.conftest import run, started
+
+
+async def test_the_demo_streams_draws_and_stops(tmp_path: Path) -> None:
+    ended = await run(tmp_path, "demo", "--engine", "sim", "--requests", "4", "--arrivals", "0.5")
+    assert ended.code == 0, ended.errors
+    assert "first token " in ended.output
+    assert "4 of 4 requests" in ended.output
+    page = tmp_path / "runs" / "demo" / "demo.html"
+    assert str(page) in ended.output
+    assert "<html" in page.read_text()
+    assert page.with_name("demo.perfetto-trace").stat().st_size > 1000
+
+
+async def test_the_demo_can_be_interrupted(tmp_path: Path) -> None:
+    async with started(tmp_path, "demo", "--engine", "sim", "--arrivals", "60") as running:
+        await running.line("first token")
+        children = running.children()
+        running.send(signal.SIGINT)
+        ended = await running.end()
+    assert ended.code == 130
+    assert "Traceback" not in ended.errors
+    await asyncio.sleep(0.1)
+    assert not any(psutil.pid_exists(child.pid) for child in children)
+
+
+async def test_the_router_bench_prints_its_figures(tmp_path: Path) -> None:
+    short = ("--streams", "4", "--window", "0.5", "--warmup", "0.2", "--idle-requests", "3", "--paced-step", "0")
+    ended = await run(tmp_path, "bench", "router", *short, "--json")
+    assert ended.code == 0, ended.errors
+    assert ended.json["tokens_per_router_cpu_second"] > 0
+    assert ended.json["grant_to_first_step_ms_p50"] > 0
+
+
+async def test_a_verification_says_that_all_is_well(tmp_path: Path) -> None:
+    ended = await run(tmp_path, "verify", "--engine", "sim", "--requests", "8", "--json")
+    assert ended.code == 0, ended.errors
+    assert (ended.json["passed"], ended.json["mismatches"]) == (True, 0)
+
+
+async def test_a_verification_that_fails_exits_with_1(tmp_path: Path) -> None:
+    ended = await run(tmp_path, "verify", "--engine", "sim", "--requests", "8", "--zero-pool", "--fail-fast", "--json")
+    assert ended.code == 1
+    assert ended.json["mismatches"] > 0
