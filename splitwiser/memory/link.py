@@ -15,7 +15,9 @@ from splitwiser.memory.frame import (
     send_frame,
 )
 
-MAX_QUEUED_FRAMES = 1024
+MAX_QUEUED_BYTES = 8 * 1024 * 1024
+QUEUED_FRAME_BYTES = 512
+"""What a frame that waits costs beside its payload."""
 FRAMES_PER_TURN = 64
 """Frames read before other connections get their turn."""
 
@@ -41,6 +43,7 @@ class FrameLink:
         self._on_end = on_end
         self._buffer = bytearray(HEADER.size + MAX_PAYLOAD_BYTES)
         self._queue: deque[tuple[bytes, Sequence[int]]] = deque()
+        self._queued_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self.read)
         self.closed = False
@@ -51,8 +54,9 @@ class FrameLink:
             return
         if self._queue or not self._sent(payload, fds):
             self._queue.append((payload, fds))
+            self._queued_bytes += len(payload) + QUEUED_FRAME_BYTES
             self._loop.add_writer(self._sock, self._flush)
-        if len(self._queue) > MAX_QUEUED_FRAMES:
+        if self._queued_bytes > MAX_QUEUED_BYTES:
             self._end(FrameError("the peer does not read what it is sent"))
 
     def read(self) -> None:
@@ -104,7 +108,8 @@ class FrameLink:
 
     def _flush(self) -> None:
         while self._queue and self._sent(*self._queue[0]):
-            self._queue.popleft()
+            payload, _ = self._queue.popleft()
+            self._queued_bytes -= len(payload) + QUEUED_FRAME_BYTES
         if not self._queue and not self.closed:
             self._loop.remove_writer(self._sock)
 

@@ -120,11 +120,11 @@ class StoreServer:
         self._observer.refused(reason)
 
     async def _sweep_forever(self) -> None:
-        pause_s = min(self._lease_s / SWEEPS_PER_LEASE, MAX_SWEEP_S)
+        loop, pause_s = asyncio.get_running_loop(), min(self._lease_s / SWEEPS_PER_LEASE, MAX_SWEEP_S)
         while True:
-            before_s = self._clock()
+            before_s = loop.time()
             await asyncio.sleep(pause_s)
-            late_s = self._clock() - before_s - pause_s
+            late_s = loop.time() - before_s - pause_s
             if late_s > pause_s:
                 # This process was stopped, and perhaps its workers with it (Ctrl-Z): silence then proves nothing.
                 for connection in self._connections:

@@ -7,6 +7,8 @@ from splitwiser.errors import InvalidRequest
 from splitwiser.kv.owner import Owner
 from splitwiser.memory.published import Published
 
+MAX_SEGMENTS = 64
+
 Answer = Callable[[Published | None], None]
 """Takes the segment; None makes whoever is answered its maker."""
 
@@ -23,15 +25,16 @@ class Shelf:
         return self._published
 
     def ask(self, name: str, asker: Owner, answer: Answer) -> None:
-        """Answer with the segment, with None where there is no maker yet, or later."""
+        """Answer with the segment, with None where nobody makes it yet, or later. InvalidRequest: too many segments."""
         if name in self._published:
             answer(self._published[name])
             return
+        if name not in self._lines and len(self._published) + len(self._lines) >= MAX_SEGMENTS:
+            raise InvalidRequest(f"there are {MAX_SEGMENTS} segments", help="put more into fewer segments")
         line = self._lines.setdefault(name, deque())
-        if not line or line[0][0] == asker:
+        line.append((asker, answer))
+        if len(line) == 1:
             answer(None)
-        if not line or line[0][0] != asker:
-            line.append((asker, answer))
 
     def publish(self, name: str, maker: Owner, segment: Published) -> None:
         """Keep the segment and answer all who wait. Raises InvalidRequest from anybody but its maker."""

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from splitwiser.config.schema import Settings
+from splitwiser.config.schema import Settings, StoreSettings
 from splitwiser.stack.card import Card, read_card
+
+BEAT_S = 0.1
+LEASE_S = 1.0
 
 
 def store_command(run_dir: Path, *flags: str) -> list[str]:
     """How the store of this folder is started."""
     config = run_dir / "resolved.json"
-    config.write_text(Settings(run_dir=run_dir).model_dump_json())
+    config.write_text(Settings(run_dir=run_dir, store=StoreSettings(beat_s=BEAT_S, lease_s=LEASE_S)).model_dump_json())
     return [sys.executable, "-m", "services.store", "--config", str(config), "--instance", "store", *flags]
 
 

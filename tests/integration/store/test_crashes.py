@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -78,6 +79,32 @@ async def test_a_hung_worker_is_dead_before_its_pages_come_back(
         assert tally.counts["lease_expired"] == 1
         assert tally.counts["decode"] == 0
         assert await victim.process.wait() == -signal.SIGKILL
+
+
+BABBLER = """
+import asyncio, pathlib, sys
+from splitwiser.store.client import StoreClient
+from tests.support.store import LAYOUT
+from splitwiser.memory import memfd
+
+async def main():
+    client = await StoreClient.connect(pathlib.Path(sys.argv[1]), "decode", "babbler", beat_s=1)
+    await client.obtain("pool", lambda: memfd.make_pool(LAYOUT), layout=LAYOUT)
+    await client.acquire(8)
+    client._calls._link.send(b"no request")
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_worker_that_breaks_the_protocol_is_dead_before_its_pages_come_back(
+    folder: Path, server: StoreServer, tally: Tally
+) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", BABBLER, str(folder / "store.sock"))
+    assert await process.wait() == -signal.SIGKILL
+    await seconds_until(lambda: server.counts().free == 64, limit_s=1.0)
+    assert tally.counts["malformed_frame"] == 1
 
 
 async def test_a_worker_that_beats_outlives_many_leases(folder: Path, server: StoreServer) -> None:

@@ -13,14 +13,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from splitwiser.memory import memfd
 from splitwiser.store.client import StoreClient
+from tests.support.processes import child
 from tests.support.store import LAYOUT
-from tests.support.store_service import store_command, store_service
+from tests.support.store_service import LEASE_S, store_command, store_service
 
 
 async def test_the_service_serves_tells_and_leaves_cleanly(folder: Path) -> None:
     async with store_service(folder, "--listen", f"unix:{folder}/grpc.sock") as (process, card):
         assert (card.service, card.pid, card.address) == ("store", process.pid, f"unix:{folder}/store.sock")
-        client = await StoreClient.connect(folder / "store.sock", "prefill", "test", beat_s=1)
+        client = await StoreClient.connect(folder / "store.sock", "prefill", "test", beat_s=0.1)
         await client.obtain("pool", lambda: memfd.make_pool(LAYOUT), layout=LAYOUT)
         await client.grant("request", (await client.acquire(5))[:2], 1, LAYOUT.hash)
         metrics = await asyncio.to_thread(scrape, card.metrics_port)
@@ -55,8 +56,25 @@ async def test_a_second_store_is_refused_and_a_killed_ones_socket_replaced(folde
     (folder / "services" / "store.json").unlink()
     async with store_service(folder) as (_, successor):
         assert successor.pid != card.pid
-        client = await StoreClient.connect(folder / "store.sock", "observer", "test", beat_s=1)
+        client = await StoreClient.connect(folder / "store.sock", "observer", "test", beat_s=0.1)
         await client.close()
+
+
+async def test_a_stack_that_was_stopped_as_a_whole_goes_on(folder: Path) -> None:
+    async with store_service(folder) as (store, _):
+        path = folder / "store.sock"
+        async with child("tests.support.store_worker", str(path), "decode", "8", "0") as worker:
+            await worker.line()
+            for process in (worker.process, store):
+                process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(2 * LEASE_S)
+            store.send_signal(signal.SIGCONT)
+            await asyncio.sleep(LEASE_S / 4)
+            worker.process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(LEASE_S)
+            watcher = await StoreClient.connect(path, "observer", "test", beat_s=0.1)
+            assert (await watcher.counts()).decode == 8
+            await watcher.close()
 
 
 def test_the_store_never_loads_an_engines_libraries() -> None:

@@ -14,7 +14,7 @@ PAGES = 16
 
 
 async def attach(path: Path, role: RoleName) -> StoreClient:
-    client = await StoreClient.connect(path, role, role, beat_s=1)
+    client = await StoreClient.connect(path, role, role, beat_s=0.1)
     (await client.obtain("pool", lambda: memfd.make_pool(LAYOUT), layout=LAYOUT)).close()
     return client
 
