@@ -1,0 +1,53 @@
+"""Owns a forward pass through the library's attention interface: all spans in one packed row of tokens."""
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from splitwiser.engine.transformers.attend import PagedAttend
+from splitwiser.engine.transformers.attention import KEYWORD, Attend
+from splitwiser.engine.transformers.plan import Span, plan
+from splitwiser.engine.transformers.pool import LayerPool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Forward(Protocol):
+    """The model over the pool."""
+
+    def __call__(self, spans: Sequence[Span]) -> torch.Tensor:
+        """Write the KV of every span's tokens; return logits, [spans that complete, vocabulary]."""
+
+
+class PackedForward:
+    """A Forward through the attention interface."""
+
+    def __init__(self, model: "PreTrainedModel", layers: Sequence[LayerPool], page_tokens: int) -> None:
+        self._model = model
+        self._layers = layers
+        self._page_tokens = page_tokens
+
+    def __call__(self, spans: Sequence[Span]) -> torch.Tensor:
+        step = plan(spans, self._page_tokens)
+        ends = torch.tensor(step.rows).cumsum(0) - 1
+        kept = ends[[span.completes for span in spans]]
+        return packed_logits(self._model, step.token_ids, step.positions, PagedAttend(self._layers, step), kept)
+
+
+def packed_logits(
+    model: "PreTrainedModel", token_ids: torch.Tensor, positions: torch.Tensor, attend: Attend, kept: torch.Tensor
+) -> torch.Tensor:
+    """Logits of the rows kept, [rows kept, vocabulary]. token_ids, positions: [1, rows]."""
+    cuts = "logits_to_keep" in inspect.signature(model.forward).parameters
+    output = model(
+        input_ids=token_ids,
+        position_ids=positions,
+        use_cache=False,
+        **({"logits_to_keep": kept} if cuts else {}),
+        **{KEYWORD: attend},
+    )
+    logits: torch.Tensor = output.logits[0]
+    return logits if cuts else logits[kept]

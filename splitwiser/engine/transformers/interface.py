@@ -1,0 +1,75 @@
+"""Owns the choice of how a model reaches the pool: through the library's attention interface, or else its cache.
+
+The attention interface runs all spans of a step at once. The cache interface runs them one after the other, which any
+model bears that keeps one key and one value for each layer and token.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from splitwiser.engine.transformers import self_check
+from splitwiser.engine.transformers.attention import NAME, register
+from splitwiser.engine.transformers.cached_forward import CachedForward
+from splitwiser.engine.transformers.forward import Forward, PackedForward
+from splitwiser.engine.transformers.pool import LayerPool, map_pool
+from splitwiser.engine.transformers.shapes import cached_shapes, packed_shapes
+from splitwiser.errors import StartupError
+from splitwiser.kv.layout import LayerShape, PoolLayout
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A model that is proven to work over pages. kind: "attention" or "cache"."""
+
+    kind: str
+    shapes: tuple[LayerShape, ...]
+    forward: Callable[[Sequence[LayerPool], int], Forward]
+
+
+@torch.inference_mode()
+def choose_interface(model: "PreTrainedModel") -> Interface:
+    """The first interface that passes self_check. Raises StartupError when neither does."""
+    own = model.config._attn_implementation
+    reasons = []
+    if model._can_set_attn_implementation():
+        # The library's own way of attending that knows every option: the others leave some out.
+        model.set_attn_implementation("eager")
+        native = self_check.native_logits(model)
+        register()
+        model.set_attn_implementation(NAME)
+        try:
+            return _proven(model, native, "attention", packed_shapes, PackedForward)
+        except Exception as error:  # Whatever an unknown model raises when it is run in another way.
+            reasons.append(f"attention interface: {error}")
+        model.set_attn_implementation(own)
+    try:
+        return _proven(model, self_check.native_logits(model), "cache", cached_shapes, CachedForward)
+    except Exception as error:
+        reasons.append(f"cache interface: {error}")
+    raise StartupError(
+        f"model type {model.config.model_type} does not run over pages ({'; '.join(reasons)})",
+        help="choose a decoder-only model whose layers are all attention, or the sim engine",
+    )
+
+
+def _proven(
+    model: "PreTrainedModel",
+    native: torch.Tensor,
+    kind: str,
+    shapes_of: Callable[["PreTrainedModel"], tuple[LayerShape, ...]],
+    make: Callable[["PreTrainedModel", Sequence[LayerPool], int], Forward],
+) -> Interface:
+    shapes = shapes_of(model)
+    dtype = str(model.dtype).removeprefix("torch.")
+    layout = PoolLayout("self check", dtype, self_check.PAGE_TOKENS, self_check.PAGES, shapes)
+    # Filled with NaN: a key that no row may see must not count, whatever an earlier owner left there.
+    scratch = torch.full((layout.pool_bytes // model.dtype.itemsize,), torch.nan, dtype=model.dtype)
+    layers = map_pool(layout, scratch)
+    self_check.check(native, self_check.paged_logits(model, make(model, layers, layout.page_tokens)))
+    return Interface(kind, shapes, lambda layers, page_tokens: make(model, layers, page_tokens))

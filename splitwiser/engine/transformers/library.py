@@ -1,0 +1,58 @@
+"""Owns how the transformers library is used: quietly, imported late, its errors told as StartupError."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from splitwiser.engine.transformers.numerics import torch_dtype
+from splitwiser.engine.transformers.support import refuse_unsupported
+from splitwiser.errors import StartupError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def read_config(model: str) -> "PreTrainedConfig":
+    """The configuration of a Hugging Face id or folder. Raises StartupError when it is missing or cannot be served."""
+    from transformers import AutoConfig
+
+    with _told(f"the configuration of {model!r} cannot be read"):
+        config: PreTrainedConfig = AutoConfig.from_pretrained(model)
+    refuse_unsupported(config)
+    return config
+
+
+def load_model(model: str, dtype: str) -> "PreTrainedModel":
+    """The model with weights of its own. dtype: a name of torch's."""
+    from transformers import AutoModelForCausalLM
+
+    with _told(f"the weights of {model!r} cannot be loaded"):
+        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(model, dtype=torch_dtype(dtype))
+        loaded.eval()
+        return loaded
+
+
+def empty_model(config: "PreTrainedConfig", dtype: str) -> "PreTrainedModel":
+    """The model with no weights at all."""
+    from transformers import AutoModelForCausalLM
+
+    with _told("the model cannot be built"), torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch_dtype(dtype))
+        model.eval()
+        return model
+
+
+@contextmanager
+def _told(cause: str) -> Iterator[None]:
+    """No progress bars among a service's logs, and no traceback where a line will do."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+        raise StartupError(
+            f"{cause}: {error}", help="engine.model takes a Hugging Face id, or a folder with config.json and weights"
+        ) from error

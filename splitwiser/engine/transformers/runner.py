@@ -1,0 +1,57 @@
+"""Owns the two runners: a step's work becomes spans, logits, tokens, on the one thread that runs the model."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from splitwiser.engine.base import Sampling
+from splitwiser.engine.batch import DecodeSlot, PrefillChunk
+from splitwiser.engine.transformers.forward import Forward
+from splitwiser.engine.transformers.numerics import set_up_arithmetic
+from splitwiser.engine.transformers.plan import Span, span_of_chunk, span_of_slot
+from splitwiser.engine.transformers.sampling import sample
+
+
+class ModelThread:
+    """Runs one step at a time away from the event loop. threads: of torch's operations."""
+
+    def __init__(self, forward: Forward, threads: int) -> None:
+        self._forward = forward
+        self._executor = ThreadPoolExecutor(1, "model", set_up_arithmetic, (threads,))
+
+    async def tokens(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[int]:
+        """One token for each span that completes; samplings and indices are theirs."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._run, spans, samplings, indices)
+
+    @torch.inference_mode()
+    def _run(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[int]:
+        return sample(self._forward(spans), samplings, indices)
+
+
+class ModelPrefillRunner:
+    """A PrefillRunner."""
+
+    def __init__(self, thread: ModelThread) -> None:
+        self._thread = thread
+
+    async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
+        """Write the chunks' KV; return the first token of each chunk that completes its prompt, else None."""
+        spans = [span_of_chunk(chunk) for chunk in chunks]
+        samplings = [chunk.sampling for chunk in chunks if chunk.completes]
+        tokens = iter(await self._thread.tokens(spans, samplings, [0] * len(samplings)))
+        return [next(tokens) if chunk.completes else None for chunk in chunks]
+
+
+class ModelDecodeRunner:
+    """A DecodeRunner."""
+
+    def __init__(self, thread: ModelThread) -> None:
+        self._thread = thread
+
+    async def run(self, slots: Sequence[DecodeSlot]) -> Sequence[int]:
+        """Write each slot's KV at its position; return one new token for each slot."""
+        spans = [span_of_slot(slot) for slot in slots]
+        return await self._thread.tokens(spans, [slot.sampling for slot in slots], [slot.index for slot in slots])
