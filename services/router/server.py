@@ -14,6 +14,7 @@ from splitwiser.routing.workers import DecodeWorker, PrefillWorker
 from splitwiser.rpc.server import Server, Service
 from splitwiser.rpc.server import serve as serve_grpc
 from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.lifetime import serve_until
 from splitwiser.runtime.telemetry import telemetry
 from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing
@@ -73,14 +74,7 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
             allow_plaintext=settings.router.allow_plaintext,
         ) as server:
             launch.announce(server.address, reports.metrics_port)
-            background = [asyncio.create_task(floor.watch(server)), asyncio.create_task(leases.renew())]
-            try:
-                await stop.wait()
-                await server.drain()
-            finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.wait(background)
+            await serve_until(stop, server, floor.watch(server), leases.renew())
         await registry.close()
 
 

@@ -56,7 +56,9 @@ class Server:
             await self.health.set(name, SERVING if serving and not self._draining else NOT_SERVING)
 
     async def drain(self) -> None:
-        """Take nothing new, give calls in flight grace_s to end, then cancel them."""
+        """Take nothing new, give calls in flight grace_s to end, then cancel them. A second call does nothing."""
+        if self._draining:
+            return
         await self.set_serving(False)
         self._draining = True
         await self.grpc_server.stop(self.grace_s)

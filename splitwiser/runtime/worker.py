@@ -2,6 +2,7 @@
 until told to stop, and ends at once when its store or its engine does."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.redis_registry import RedisRegistry
 from splitwiser.rpc.server import Service, serve
 from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.lifetime import serve_until
 from splitwiser.store.client import StoreClient
 from splitwiser.telemetry.timeline import TimelineWriter
 
 Engine = PrefillEngine | DecodeEngine
 Phase = Literal["prefill", "decode"]
 SHARE_RETRY_S = 0.05
+SWITCH_INTERVAL_S = 0.0002
 
 
 class StepMetrics(Protocol):
@@ -71,32 +74,18 @@ async def serve_worker(
     launch: Launch, worker: Worker, engine: Engine, service: Service, metrics_port: int, stop: asyncio.Event
 ) -> None:
     """Serve until stop is set, then drain. Raises what broke the engine, or StoreLost when the store went away."""
-    running = asyncio.create_task(engine.run())
-    try:
-        async with serve(launch.listen, [service]) as server:
-            await server.set_serving(True)
-            launch.announce(server.address, metrics_port)
-            try:
-                await _until_stopped(running, worker.store, stop)
-            except BaseException:
-                server.grace_s = 0.0
-                raise
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
+    # An engine computes on a thread of its own. With Python's 5 ms between threads, the tokens of a step would often
+    # wait for the next step to be over.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    async with serve(launch.listen, [service]) as server:
+        await server.set_serving(True)
+        launch.announce(server.address, metrics_port)
+        await serve_until(stop, server, engine.run(), _end_with(worker.store))
 
 
-async def _until_stopped(running: "asyncio.Task[None]", store: StoreClient, stop: asyncio.Event) -> None:
-    stopped, lost = asyncio.create_task(stop.wait()), asyncio.create_task(store.lost.wait())
-    try:
-        await asyncio.wait({running, stopped, lost}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopped.cancel()
-        lost.cancel()
-    if running.done():
-        running.result()
-    if store.lost.is_set():
-        raise StoreLost("the store went away: nobody knows any more whose pages are whose", help="restart the stack")
+async def _end_with(store: StoreClient) -> None:
+    await store.lost.wait()
+    raise StoreLost("the store went away: nobody knows any more whose pages are whose", help="restart the stack")
 
 
 def observe_steps(timeline: TimelineWriter, metrics: StepMetrics, pages: OwnedPages) -> StepObserver:

@@ -1,0 +1,27 @@
+"""Owns how long a service serves: until it is told to stop, or what it works with breaks."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from splitwiser.rpc.server import Server
+
+
+async def serve_until(stop: asyncio.Event, server: Server, *background: Coroutine[Any, Any, None]) -> None:
+    """Serve until stop is set; then drain, with the background work still going on for the calls in flight.
+
+    Raises at once what ended any of the background work, which is to last as long as the service.
+    """
+    stopped = asyncio.create_task(stop.wait())
+    working = [asyncio.create_task(work) for work in background]
+    try:
+        await asyncio.wait({stopped, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in working:
+            if task.done():
+                server.grace_s = 0.0
+                task.result()
+        await server.drain()
+    finally:
+        for end in (stopped, *working):
+            end.cancel()
+        await asyncio.wait({stopped, *working})
