@@ -1,6 +1,7 @@
 """Owns one connection to the store: its frames, its lease, and that a worker cut off cannot write to its old pages."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from splitwiser.store.desk import Desk
 from splitwiser.store.observer import StoreObserver
 from splitwiser.store.wire import MAX_NAME_CHARS, ROLE_FROM_PROTO, read_request
 from splitwiser.v1.store_pb2 import Attached, StoreReply, StoreRequest
+
+_log = logging.getLogger(__name__)
 
 
 class Connection:
@@ -42,6 +45,7 @@ class Connection:
         self._observer = observer
         self._on_left = on_left
         self._owner: Owner | None = None
+        self._who = f"process {peer.pid}"
         self._heard_s = clock()
         # A process never kills itself, so a store in its worker's process (in tests) needs no handle of it.
         self._pidfd = None if peer.pid == os.getpid() else open_pidfd(peer)
@@ -53,16 +57,16 @@ class Connection:
             self._link.read()
             if not self._link.closed and self._is_silent():
                 self._observer.lease_expired()
-                self._cut_off()
+                self._cut_off(f"silent for {self._lease_s} s")
 
     def forgive(self, seconds: float) -> None:
         """The store itself was stopped for so long: the peer could not have been heard."""
         self._heard_s += seconds
 
     def close(self) -> None:
-        """Leave without a word: the store is going away."""
+        """Leave without a word: the store is going away, and its ledger with it."""
         self._link.close()
-        self._leave()
+        self._close_pidfd()
 
     def _is_silent(self) -> bool:
         return self._clock() - self._heard_s > self._lease_s
@@ -80,6 +84,7 @@ class Connection:
         if self._owner or role is None or not 0 < len(request.attach.name) <= MAX_NAME_CHARS:
             raise frame.refuse("a connection starts with one Attach, of a role and a name")
         self._owner = Owner(self._number, role)
+        self._who = f"{role} worker {request.attach.name!r} ({self._who})"
         self._desk.enter(self._owner, self._send)
         self._observer.connected(role)
         attached = Attached(store=self._desk.store, incarnation=self._desk.incarnation, lease_seconds=self._lease_s)
@@ -93,23 +98,29 @@ class Connection:
             self._leave()
         else:
             self._observer.malformed_frame()
-            self._cut_off()
+            self._cut_off(str(error))
 
-    def _cut_off(self) -> None:
+    def _cut_off(self, cause: str) -> None:
         self._link.close()
-        owns_pages = self._owner and self._owner.role is not Role.OBSERVER
-        if owns_pages and self._pidfd is not None and kill(self._pidfd):
+        if not self._owner or self._owner.role is Role.OBSERVER:
+            self._leave()
+        elif self._pidfd is not None and kill(self._pidfd):
+            _log.warning("killed %s: %s", self._who, cause)
             asyncio.get_running_loop().add_reader(self._pidfd, self._leave)
         else:
+            _log.warning("cut off %s, which may still run out of sight: %s", self._who, cause)
             self._leave()
 
     def _leave(self) -> None:
-        if self._pidfd is not None:
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = None
+        self._close_pidfd()
         if self._owner:
             self._desk.leave(self._owner)
             self._observer.disconnected(self._owner.role)
             self._owner = None
         self._on_left(self)
+
+    def _close_pidfd(self) -> None:
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None

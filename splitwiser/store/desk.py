@@ -1,7 +1,6 @@
 """Owns what each verb does: the one place where requests meet the ledger and the shelf. Knows owners, not sockets."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from splitwiser.errors import InvalidRequest, SplitwiserError
 from splitwiser.kv.handle_proto import epoch_from_proto, handle_to_proto
@@ -69,6 +68,7 @@ class Desk:
         return self._ledger.counts() if self._ledger else Counts()
 
     def close(self) -> None:
+        """Close every segment's descriptors."""
         self._shelf.close()
 
     def _answer(self, owner: Owner, call_id: int, reply: StoreReply, fds: Sequence[int] = ()) -> None:
@@ -104,7 +104,7 @@ class Desk:
         self._observer.segment(verb.name, verb.size_bytes)
         return _DONE
 
-    def _check_publication(self, verb: Any) -> None:
+    def _check_publication(self, verb: store_pb2.PublishSegment) -> None:
         if bool(verb.pages) != bool(verb.layout_hash) or verb.pages > MAX_POOL_PAGES:
             raise InvalidRequest(
                 f"segment {verb.name} with {verb.pages} pages of layout {verb.layout_hash!r}",

@@ -78,8 +78,8 @@ class StoreServer:
         asyncio.get_running_loop().remove_reader(self._listener)
         self._path.unlink(missing_ok=True)
         self._listener.close()
-        for connection in list(self._connections):
-            connection.close()
+        while self._connections:
+            self._connections.pop().close()
         self._desk.close()
 
     def _start_accepting(self) -> None:
