@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from splitwiser.stack.supervisor import ServiceStatus, State
+from splitwiser.stack.child import ServiceStatus, State
 
 _STYLES = {State.STARTING: "yellow", State.READY: "green", State.WAITING: "red", State.STOPPING: "yellow"}
 
@@ -37,7 +37,7 @@ class Board(AbstractContextManager["Board"]):
         """Take a change."""
         self._services[status.instance] = status
         if self._live is None:
-            self.say(f"{status.instance} {status.state}{f' at {status.address}' if status.address else ''}")
+            self.say(f"{status.instance} {status.state}{status.address and f' at {status.address}'}")
         elif self._live.is_started:
             self._live.refresh()
 

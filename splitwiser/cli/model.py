@@ -10,7 +10,7 @@ from pathlib import Path
 
 from splitwiser.config.schema import Settings
 from splitwiser.errors import StartupError
-from splitwiser.stack.process import Process, child_environment
+from splitwiser.stack.process import Process
 from splitwiser.stack.run_dir import RunDir
 
 
@@ -46,11 +46,11 @@ async def _make_tiny(folder: Path, log: Path) -> None:
 
 
 async def _prepare(what: str, model: str, log: Path) -> None:
-    command = (sys.executable, "-m", "splitwiser.cli.prepare_model", what, model)
-    process = await Process.start(command, log, child_environment())
+    command = (sys.executable, "-P", "-m", "splitwiser.cli.prepare_model", what, model)
+    process = await Process.start(command, log)
     try:
         code = await process.wait()
     finally:
         process.kill()
     if code != 0:
-        raise StartupError(f"cannot {what} {model}\n{process.log_tail()}", help=f"the whole log is {log}")
+        raise StartupError(f"cannot {what} {model}{process.log_tail()}", help=f"the whole log is {log}")

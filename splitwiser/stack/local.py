@@ -6,11 +6,12 @@ from types import TracebackType
 from typing import Self
 
 from splitwiser.config.schema import Settings
+from splitwiser.stack.child import Child, ServiceStatus
 from splitwiser.stack.preflight import check_environment
 from splitwiser.stack.redis_server import find_redis_server, redis_url
 from splitwiser.stack.run_dir import RunDir
-from splitwiser.stack.services import Tier, redis_service, services_of
-from splitwiser.stack.supervisor import ServiceStatus, Supervisor
+from splitwiser.stack.services import ServiceSpec, Tier, redis_service, services_of
+from splitwiser.stack.supervisor import Supervisor
 
 
 class LocalStack:
@@ -33,6 +34,7 @@ class LocalStack:
         self._on_change = on_change
         self._package = package
         self._exit = AsyncExitStack()
+        self._supervisor = Supervisor()
 
     @property
     def address(self) -> str:
@@ -63,12 +65,6 @@ class LocalStack:
             run_dir.forget()
             undo.callback(run_dir.clear)
             run_dir.write_resolved(self.settings.model_dump_json(indent=2))
-            self._supervisor = Supervisor(
-                run_dir,
-                start_timeout_s=self.settings.stack.start_timeout_s,
-                stop_timeout_s=self.settings.stack.stop_timeout_s,
-                on_change=self._on_change,
-            )
             undo.push_async_callback(self._supervisor.stop)
             await self._start()
             self._exit = undo.pop_all()
@@ -79,9 +75,18 @@ class LocalStack:
         store, *rest = services_of(self.settings, self._run_dir, self._package)
         assert store.tier is Tier.STORE
         if self._owns_redis:
-            await self._supervisor.start([redis_service(find_redis_server(), self._run_dir)])
-        await self._supervisor.start([store])
-        await self._supervisor.start(rest)
+            await self._supervisor.start([self._child(redis_service(find_redis_server(), self._run_dir))])
+        await self._supervisor.start([self._child(store)])
+        await self._supervisor.start([self._child(spec) for spec in rest])
+
+    def _child(self, spec: ServiceSpec) -> Child:
+        return Child(
+            spec,
+            self._run_dir,
+            start_timeout_s=self.settings.stack.start_timeout_s,
+            stop_timeout_s=self.settings.stack.stop_timeout_s,
+            on_change=self._on_change,
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -4,19 +4,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 _LEASH = Path(__file__).with_name("leash.py")
 TAIL_LINES = 20
 _TAIL_BYTES = 16_384
-
-
-def child_environment() -> dict[str, str]:
-    """Without the settings' variables: they had their say in resolved.json, where a flag may have overruled them."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPLITWISER_")}
-    return kept | {"PYTHONUNBUFFERED": "1"}
 
 
 class Process:
@@ -28,7 +22,7 @@ class Process:
         self._log_start = log_start
 
     @classmethod
-    async def start(cls, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "Process":
+    async def start(cls, command: Sequence[str], log: Path) -> "Process":
         """Start command with output and errors appended to log."""
         with log.open("ab") as output:
             start = output.tell()
@@ -37,7 +31,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env=_environment(),
                 start_new_session=True,
             )
         return cls(child, log, start)
@@ -70,15 +64,27 @@ class Process:
         """End it now, if it still runs."""
         self._signal(signal.SIGKILL)
 
+    @property
+    def ending(self) -> str:
+        """How it ended: exit code 1, or signal 9."""
+        code = self.exit_code or 0
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
     def log_tail(self) -> str:
-        """The last lines that this process logged."""
+        """The last lines that this process logged, each on a line of its own below what stands in front."""
         with self._log.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, end - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
-        return "\n".join(text.splitlines()[-TAIL_LINES:])
+        return "".join(f"\n    {line}" for line in text.splitlines()[-TAIL_LINES:])
 
     def _signal(self, number: int) -> None:
         if self._child.returncode is None:
             with suppress(ProcessLookupError):
                 self._child.send_signal(number)
+
+
+def _environment() -> dict[str, str]:
+    """Without the settings' variables: they had their say in resolved.json, where a flag may have overruled them."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPLITWISER_")}
+    return kept | {"PYTHONUNBUFFERED": "1"}

@@ -85,5 +85,6 @@ def _python_service(package: str, run_dir: RunDir, service: str, instance: str, 
         health = f"unix:{run_dir.store_health}" if tier is Tier.STORE else card.address
         return card.address if await is_serving(health) else ""
 
-    command = (sys.executable, "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
+    # -P: a folder called like the package, where the user happens to be, is not it.
+    command = (sys.executable, "-P", "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
     return ServiceSpec(instance, service, tier, command, probe)

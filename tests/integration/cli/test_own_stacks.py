@@ -20,6 +20,13 @@ async def test_the_demo_streams_draws_and_stops(tmp_path: Path) -> None:
     assert page.with_name("demo.perfetto-trace").stat().st_size > 1000
 
 
+async def test_a_folder_called_services_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "__init__.py").write_text("raise RuntimeError('not the services that were meant')")
+    ended = await run(tmp_path, "demo", "--engine", "sim", "--requests", "1")
+    assert ended.code == 0, ended.errors
+
+
 async def test_the_demo_can_be_interrupted(tmp_path: Path) -> None:
     async with started(tmp_path, "demo", "--engine", "sim", "--arrivals", "60") as running:
         await running.line("first token")

@@ -32,6 +32,12 @@ async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
 
 
 @pytest.fixture(autouse=True)
+def importable_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services do not look for modules in the working folder."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+@pytest.fixture(autouse=True)
 def no_child_is_left() -> Iterator[None]:
     before = set(psutil.Process().children(recursive=True))
     yield

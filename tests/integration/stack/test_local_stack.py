@@ -12,9 +12,9 @@ import pytest
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, RegistryUnavailable, StartupError, StoreLost
 from splitwiser.stack.card import read_cards
+from splitwiser.stack.child import ServiceStatus, State
 from splitwiser.stack.health import is_serving
 from splitwiser.stack.local import LocalStack
-from splitwiser.stack.supervisor import ServiceStatus, State
 from tests.integration.stack.conftest import FAKES, make_settings, until
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, SplitwiserError, StartupError
+from splitwiser.stack.child import ServiceStatus
 from splitwiser.stack.local import LocalStack
 from splitwiser.stack.redis_server import find_redis_server
-from splitwiser.stack.supervisor import ServiceStatus
 from tests.integration.stack.conftest import FAKES, make_settings
 
 
