@@ -9,25 +9,18 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from splitwiser.errors import SplitwiserError
+from splitwiser.errors import InvalidRequest
 from splitwiser.telemetry.perfetto import write_perfetto
 from splitwiser.telemetry.requests import TraceNode, trace_tree
 from splitwiser.telemetry.timeline import read_timeline
 
 
-class UnknownRequest(SplitwiserError):
-    """The timeline has no span of that request."""
-
-    reason = "UNKNOWN_REQUEST"
-    status = "NOT_FOUND"
-
-
 def show_trace(run_dir: Path, request_id: str, *, perfetto: Path | None, json: bool) -> None:
-    """Print the tree, or one JSON object. Raises UnknownRequest when no span has this id."""
+    """Print the tree, or one JSON object. Raises InvalidRequest when no span has this id."""
     records = list(read_timeline(run_dir))
     nodes = trace_tree(records, request_id)
     if not nodes:
-        raise UnknownRequest(
+        raise InvalidRequest(
             f"no request {request_id} in the timeline of {run_dir}",
             help="check the id and --run-dir; spans appear up to a second after the request's end",
         )
