@@ -68,15 +68,18 @@ class Ledger:
         self._live_ids.add(handle_id)
         return handle
 
-    def claim(self, owner: Owner, handle_id: str, epoch: Epoch, layout_hash: str, give: Sequence[int]) -> Grant:
+    def claim(self, owner: Owner, handle: KvHandle, give: Sequence[int]) -> Grant:
         """Consume a live grant: its pages become the owner's, give becomes the grantor's.
 
-        Raises UnknownHandle, StaleHandle, LayoutMismatch, InvalidRequest (give has another size) or ForeignPages.
+        Raises UnknownHandle, StaleHandle, LayoutMismatch, InvalidRequest (give has another size), or ForeignPages
+        (the handle names other pages than were granted, or give is not the owner's).
         """
         self._require(owner, Role.DECODE)
-        grant = self._find(handle_id, epoch)
-        self._check_layout(layout_hash)
+        grant = self._find(handle.handle_id, handle.epoch)
+        self._check_layout(handle.layout_hash)
         pages = grant.handle.pages
+        if (handle.pages, handle.tokens) != (pages, grant.handle.tokens):
+            raise self._refused(refusals.altered_handle(handle.handle_id))
         if len(give) != len(pages):
             raise self._refused(refusals.unequal_exchange(len(give), len(pages)))
         self._take(owner, give)

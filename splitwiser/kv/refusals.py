@@ -56,3 +56,7 @@ def stale(handle_id: str, epoch: Epoch) -> StaleHandle:
 
 def unknown(handle_id: str, epoch: Epoch) -> UnknownHandle:
     return UnknownHandle(f"handle {handle_id} of epoch {epoch} was never granted", help="claim a handle as granted")
+
+
+def altered_handle(handle_id: str) -> ForeignPages:
+    return ForeignPages(f"handle {handle_id} names other pages or tokens than were granted", help="claim it as granted")

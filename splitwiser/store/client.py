@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from splitwiser.errors import StartupError, StoreLost
 from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handle_proto import epoch_to_proto, handle_from_proto
+from splitwiser.kv.handle_proto import epoch_to_proto, handle_from_proto, handle_to_proto
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.owner import Counts, Role
 from splitwiser.memory import socket_path
@@ -103,12 +103,7 @@ class StoreClient:
 
     async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
         """Take the handle's pages over, giving as many own ones to the grantor. Raises as Ledger.claim does."""
-        verb = store_pb2.ClaimPages(
-            handle_id=handle.handle_id,
-            epoch=epoch_to_proto(handle.epoch),
-            layout_hash=handle.layout_hash,
-            give=give,
-        )
+        verb = store_pb2.ClaimPages(handle=handle_to_proto(handle), give=give)
         await self._calls.call(StoreRequest(claim_pages=verb))
 
     async def withdraw(self, handle: KvHandle) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from splitwiser.errors import InvalidRequest, SplitwiserError
-from splitwiser.kv.handle_proto import epoch_from_proto, handle_to_proto
+from splitwiser.kv.handle_proto import epoch_from_proto, handle_from_proto, handle_to_proto
 from splitwiser.kv.ledger import Ledger
 from splitwiser.kv.owner import Counts, Owner, Role
 from splitwiser.memory.published import Published
@@ -132,10 +132,9 @@ class Desk:
 
     def _claim(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
         verb = request.claim_pages
-        epoch = epoch_from_proto(verb.epoch)
-        grant = self._pool().claim(owner, verb.handle_id, epoch, verb.layout_hash, verb.give)
+        grant = self._pool().claim(owner, handle_from_proto(verb.handle), verb.give)
         self._observer.claimed()
-        event = store_pb2.GrantClaimed(handle_id=verb.handle_id, pages=verb.give)
+        event = store_pb2.GrantClaimed(handle_id=verb.handle.handle_id, pages=verb.give)
         self._senders[grant.grantor](StoreReply(grant_claimed=event), ())
         return _DONE
 

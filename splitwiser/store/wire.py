@@ -7,7 +7,7 @@ from splitwiser.kv.owner import Counts, Role
 from splitwiser.memory.frame import Frame
 from splitwiser.v1 import store_pb2
 
-MAX_FRAME_PAGES = 50_000
+MAX_FRAME_PAGES = 25_000
 """Page numbers of one frame: the most that its bytes hold, with room for the rest."""
 MAX_NAME_CHARS = 256
 """Longest handle id, worker name or segment name."""

@@ -100,16 +100,12 @@ class GrantPages(_message.Message):
     def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ..., tokens: _Optional[int] = ..., layout_hash: _Optional[str] = ...) -> None: ...
 
 class ClaimPages(_message.Message):
-    __slots__ = ("handle_id", "epoch", "layout_hash", "give")
-    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
-    EPOCH_FIELD_NUMBER: _ClassVar[int]
-    LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("handle", "give")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     GIVE_FIELD_NUMBER: _ClassVar[int]
-    handle_id: str
-    epoch: _kv_pb2.Epoch
-    layout_hash: str
+    handle: _kv_pb2.KvHandle
     give: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ..., layout_hash: _Optional[str] = ..., give: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., give: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class WithdrawGrant(_message.Message):
     __slots__ = ("handle_id", "epoch")

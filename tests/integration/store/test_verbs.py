@@ -53,12 +53,14 @@ async def test_refusals_arrive_as_the_errors_they_are(store: Store) -> None:
         (replace(handle, epoch=Epoch(handle.epoch.incarnation, 99)), give, UnknownHandle),
         (replace(handle, epoch=Epoch(1, 1)), give, StaleHandle),
         (replace(handle, layout_hash="other"), give, LayoutMismatch),
+        (replace(handle, pages=(*handle.pages[:1], 63)), give, ForeignPages),
+        (replace(handle, tokens=3), give, ForeignPages),
         (handle, give[:1], InvalidRequest),
         (handle, (give[0], 1 << 31), ForeignPages),
     ]:
         with pytest.raises(error, match="help: "):
             await decode.claim(wrong, own)
-    assert (await prefill.counts()).refusals == 6
+    assert (await prefill.counts()).refusals == 8
     await decode.claim(handle, give)
 
 

@@ -36,7 +36,7 @@ class Stand:
 
     async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
         await self._pause()
-        self.ledger.claim(DECODE, handle.handle_id, handle.epoch, handle.layout_hash, give)
+        self.ledger.claim(DECODE, handle, give)
         self.grants.on_claimed(handle.handle_id, tuple(give))
         await self._pause()
 

@@ -31,7 +31,7 @@ def granted(ledger: Ledger, count: int = 2, handle_id: str = "h") -> KvHandle:
 
 
 def claim(ledger: Ledger, handle: KvHandle, give: tuple[int, ...]) -> None:
-    ledger.claim(DECODE, handle.handle_id, handle.epoch, handle.layout_hash, give)
+    ledger.claim(DECODE, handle, give)
 
 
 def test_a_claim_exchanges_pages_between_both_workers(ledger: Ledger) -> None:
@@ -135,7 +135,7 @@ def test_roles_are_kept_apart(ledger: Ledger) -> None:
     with pytest.raises(InvalidRequest):
         ledger.grant(DECODE, "x", own, 5, LAYOUT)
     with pytest.raises(InvalidRequest):
-        ledger.claim(PREFILL, "h", handle.epoch, LAYOUT, ledger.acquire(PREFILL, 2))
+        ledger.claim(PREFILL, handle, ledger.acquire(PREFILL, 2))
     with pytest.raises(InvalidRequest):
         ledger.acquire(WATCHER, 1)
     with pytest.raises(ForeignPages):

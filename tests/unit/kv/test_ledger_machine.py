@@ -96,7 +96,7 @@ class LedgerMachine(RuleBasedStateMachine):
         live = bool(self.held_by(handle))
         allowed = owner.role is Role.DECODE and live and len(give) == len(handle.pages)
         allowed = allowed and all(self.holder.get(page) == owner for page in give)
-        grant = attempt(lambda: self.ledger.claim(owner, handle.handle_id, handle.epoch, LAYOUT, give))
+        grant = attempt(lambda: self.ledger.claim(owner, handle, give))
         assert allowed == isinstance(grant, Grant)
         if not isinstance(grant, Grant):
             assert live or owner.role is not Role.DECODE or isinstance(grant, StaleHandle)

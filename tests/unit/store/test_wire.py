@@ -50,6 +50,6 @@ def test_the_longest_lists_of_the_highest_pages_fit_a_frame() -> None:
     handle = KvHandle(LONG_NAME, LONG_NAME, epoch, tuple(PAGES), (1 << 32) - 1, "f" * 32, (1 << 64) - 1)
     assert handle_from_proto(handle_to_proto(handle)) == handle
     reply = StoreReply(call_id=(1 << 64) - 1, granted=handle_to_proto(handle))
-    claim = StoreRequest(call_id=(1 << 64) - 1, claim_pages=ClaimPages(handle_id=LONG_NAME, give=PAGES))
+    claim = StoreRequest(call_id=(1 << 64) - 1, claim_pages=ClaimPages(handle=handle_to_proto(handle), give=PAGES))
     assert reply.ByteSize() <= MAX_PAYLOAD_BYTES
     assert claim.ByteSize() <= MAX_PAYLOAD_BYTES
