@@ -45,7 +45,9 @@ class Board(AbstractContextManager["Board"]):
         """Print a line; a live table stays below it."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _table(self) -> Table:
+    def _table(self) -> Table | str:
+        if not self._services:
+            return ""
         table = Table(box=None, header_style="dim", pad_edge=False)
         for name in ("service", "state", "pid", "address", "restarts"):
             table.add_column(name)

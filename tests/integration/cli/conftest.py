@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 COMMAND = (sys.executable, "-c", "from splitwiser.cli.main import main; main()")
-START_S = 60.0
+START_S = 110.0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The commands that bring a stack of their own: each ends with its result, and with nothing left running."""
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.integration.cli.conftest import run, started
 
@@ -18,6 +20,25 @@ async def test_the_demo_streams_draws_and_stops(tmp_path: Path) -> None:
     assert str(page) in ended.output
     assert "<html" in page.read_text()
     assert page.with_name("demo.perfetto-trace").stat().st_size > 1000
+
+
+@pytest.mark.slow
+async def test_the_demo_serves_a_real_model_within_its_time(tmp_path: Path) -> None:
+    """20 s on two idle cores; three times that on a machine that does other things besides."""
+    ended = await run(tmp_path, "demo", "--requests", "6", "--arrivals", "2")
+    assert ended.code == 0, ended.errors
+    found = re.search(r"first token ([\d.]+) s after the start", ended.output)
+    assert found
+    assert float(found[1]) < 60
+    assert "6 of 6 requests" in ended.output
+
+
+async def test_several_workers_of_each_phase(tmp_path: Path) -> None:
+    workers = ("--set", "prefill.workers=2", "--set", "decode.workers=3")
+    ended = await run(tmp_path, "demo", "--engine", "sim", "--requests", "12", "--arrivals", "0.5", *workers)
+    assert ended.code == 0, ended.errors
+    assert "12 of 12 requests" in ended.output
+    assert "decode-2 ready" in ended.output
 
 
 async def test_a_folder_called_services_is_no_hindrance(tmp_path: Path) -> None:
