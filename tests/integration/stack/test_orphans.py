@@ -1,9 +1,10 @@
 """However the stack's owner ends, none of its processes outlives it, and its folder can be used again."""
 
 import asyncio
-import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,9 @@ from splitwiser.stack.local import LocalStack
 from tests.integration.stack.conftest import make_settings
 
 async def main():
-    async with LocalStack(make_settings(Path(sys.argv[1])), package={FAKES!r}):
+    stubborn = {{"engine": {{"kind": "sim", "model": "router:stay"}}, "stack": {{"stop_timeout_s": 60}}}}
+    settings = make_settings(Path(sys.argv[1]), **(stubborn if sys.argv[2:] else {{}}))
+    async with LocalStack(settings, package={FAKES!r}):
         print("ready", flush=True)
         await asyncio.Event().wait()
 
@@ -27,21 +30,42 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-async def test_no_process_outlives_the_owner(number: signal.Signals, tmp_path: Path) -> None:
-    run_dir = tmp_path / "run"
+@asynccontextmanager
+async def owner_of_a_stack(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process inside of whose LocalStack everything is ready."""
     owner = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", OWNER, str(run_dir)), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        *(sys.executable, "-c", OWNER, *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     assert owner.stdout is not None
     assert await asyncio.wait_for(owner.stdout.readline(), 30) == b"ready\n"
-    children = psutil.Process(owner.pid).children(recursive=True)
-    assert len(children) == 5
-    os.kill(owner.pid, number)
+    yield owner
     await asyncio.wait_for(owner.wait(), 15)
-    await until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 3)
+
+
+def lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != "zombie"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+async def test_no_process_outlives_the_owner(number: signal.Signals, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    async with owner_of_a_stack(str(run_dir)) as owner:
+        children = psutil.Process(owner.pid).children(recursive=True)
+        assert len(children) == 5
+        owner.send_signal(number)
+    await until(lambda: not any(map(lives, children)), 3)
     async with LocalStack(make_settings(run_dir), package=FAKES):
         pass
+
+
+async def test_a_second_ctrl_c_waits_for_no_drain(tmp_path: Path) -> None:
+    async with owner_of_a_stack(str(tmp_path / "run"), "stubborn") as owner:
+        children = psutil.Process(owner.pid).children(recursive=True)
+        owner.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.5)
+        assert owner.returncode is None
+        owner.send_signal(signal.SIGINT)
+    await until(lambda: not any(map(lives, children)), 3)
 
 
 async def test_a_child_whose_starter_is_already_gone_does_not_run(tmp_path: Path) -> None:
