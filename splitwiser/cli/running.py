@@ -18,6 +18,7 @@ def run(main: Coroutine[object, object, None]) -> None:
 
 
 async def _cancelled_by_sigterm(main: Coroutine[object, object, None]) -> None:
-    task = asyncio.ensure_future(main)
+    task = asyncio.current_task()
+    assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
+    await main

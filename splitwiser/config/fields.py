@@ -63,7 +63,7 @@ def _value_words(schema: dict[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return f"one of {', '.join(map(str, schema.get('enum') or [schema['const']]))}"
     bounds = " and ".join(f"{words} {schema[key]:g}" for key, words in _BOUNDS.items() if key in schema)
-    word = "a path" if schema.get("format") == "path" else _TYPES.get(schema["type"], "text")
+    word = "a path" if schema.get("format") == "path" else _TYPES.get(schema.get("type", ""), "text")
     return f"{word} {bounds}".strip()
 
 

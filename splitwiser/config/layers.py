@@ -100,7 +100,9 @@ def flag_layer(flags: Iterable[Flag]) -> Layer:
         *sections, name = path = tuple(flag.field.split("."))
         target = values
         for section in sections:
-            target = target.setdefault(section, {})
+            if not isinstance(target.get(section), dict):
+                target[section] = {}
+            target = target[section]
         target[name] = flag.value
         origins[tuple(path)] = flag.name
     return Layer(values, origins)
@@ -119,12 +121,13 @@ def _variable_problems(key: str, name: str) -> Iterator[Problem]:
     """What is wrong with a variable that the source passes over, or tells without the variable's name."""
     path, value = _variable_path(key), os.environ[name]
     field = find_field(path[:1])
-    if field is None and not _SERVICE_LINK.search(f"{key}={value}"):
+    section = field is not None and is_section(field.annotation)
+    if (field is None or (len(path) > 1 and not section)) and not _SERVICE_LINK.search(f"{key}={value}"):
         # The prefix that all share would make everything look near.
-        meant = nearest(key.removeprefix(PREFIX), (variable_name(field)[len(PREFIX) :] for field in field_names()))
+        meant = nearest(key.removeprefix(PREFIX), (variable_name(name)[len(PREFIX) :] for name in field_names()))
         remedy = f"did you mean {PREFIX}{meant}?" if meant else f"unset it; the settings are {', '.join(field_names())}"
         yield Problem(name, value, "no such setting", remedy, "the environment")
-    elif field is not None and len(path) == 1 and is_section(field.annotation) and not _is_json(value):
+    elif section and len(path) == 1 and not _is_json(value):
         remedy = f"give JSON, or set {key}{DELIMITER}NAME for each setting"
         yield Problem(path[0], value, "a section, but not JSON", remedy, f"the environment variable {name}")
 

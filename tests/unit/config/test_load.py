@@ -1,5 +1,6 @@
 """Settings come from defaults, file, environment and flags, and every wrong one is told with its origin."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from splitwiser.errors import ConfigurationError
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("SPLITWISER_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -121,6 +124,8 @@ def test_an_unknown_name_in_a_file_is_an_error_with_the_nearest_one(
         ("SPLITWISER_ROUTER_LISTEN", "SPLITWISER_ROUTER__LISTEN"),
         ("SPLITWISER_RUNDIR", "SPLITWISER_RUN_DIR"),
         ("SPLITWISER_ROUTER__LISTN", "router.listen"),
+        ("SPLITWISER_RUN_DIR__X", "SPLITWISER_RUN_DIR"),
+        ("SPLITWISER_ROUTER__LISTEN__X", "give text"),
         ("SPLITWISER_COFFEE", "unset it"),
     ],
 )
@@ -148,6 +153,11 @@ def test_everything_wrong_is_told_at_once(write: Callable[[str], Path], monkeypa
     assert text.startswith("4 settings are wrong")
     for name in ("SPLITWISER_FOO", "SPLITWISER_ROUTER", "pool.pages", "--workers"):
         assert name in text
+
+
+def test_a_flag_for_a_section_does_not_hide_one_inside_it() -> None:
+    flags = [Flag("pool", "5", "--set pool"), Flag("pool.pages", "6", "--set pool.pages")]
+    assert load_settings(None, flags).pool.pages == 6
 
 
 def test_a_section_that_is_a_plain_value_lists_what_belongs_in_it(write: Callable[[str], Path]) -> None:
