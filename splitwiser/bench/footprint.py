@@ -13,11 +13,12 @@ from splitwiser.bench.process import Mapping, mappings, read_memory
 from splitwiser.memory.memfd import NAME_PREFIX
 
 WEIGHTS_NAME = f"/memfd:{NAME_PREFIX}weights"
-SAMPLES = 16
+SAMPLES = 8
 SAMPLE_BYTES = 64
 # A window of fewer distinct bytes may be padding or a constant tensor, and those are everywhere.
 DISTINCT_BYTES = 24
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 2**20
+UNTOUCHED = bytes(BLOCK_BYTES + SAMPLE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,11 @@ def _made_private(weights: Sequence[Mapping]) -> bool:
 
 
 def _blocks(pid: int, mapping: Mapping) -> Iterator[bytes]:
-    # Blocks overlap by a sample, or one across the border would be missed.
+    # Blocks overlap by a sample, or one across the border would be missed. Much of a mapping was never touched.
     for start in range(mapping.start, mapping.end, BLOCK_BYTES):
-        yield read_memory(pid, start, min(mapping.end, start + BLOCK_BYTES + SAMPLE_BYTES))
+        block = read_memory(pid, start, min(mapping.end, start + BLOCK_BYTES + SAMPLE_BYTES))
+        if block != UNTOUCHED:
+            yield block
 
 
 def _samples(pid: int, mapping: Mapping) -> Sequence[bytes]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from splitwiser.bench.prompts import random_token_ids
+from splitwiser.text.model_info import ModelInfo
 from splitwiser.v1 import inference_pb2, sampling_pb2
 
 MAX_PROMPT_TOKENS = 1500
@@ -50,15 +51,18 @@ class Case:
         return list(unstopped), "LENGTH"
 
 
-def greedy_cases(count: int, *, vocab_size: int, eos_token_ids: Collection[int], seed: int) -> list[Case]:
-    """Greedy requests: border lengths first, then prompts log-uniform and outputs uniform over all lengths."""
+def greedy_cases(count: int, model: ModelInfo, *, seed: int) -> list[Case]:
+    """Greedy requests: border lengths first, then prompts log-uniform, outputs uniform, cut to the model's length."""
     random = Random(f"verify {seed}")
     cases = []
     for index in range(count):
         prompt_tokens = _nth(BORDER_PROMPTS, index) or round(MAX_PROMPT_TOKENS ** random.random())
-        max_tokens = _nth(BORDER_OUTPUTS, index) or random.randint(1, MAX_OUTPUT_TOKENS)
+        max_tokens = min(_nth(BORDER_OUTPUTS, index) or random.randint(1, MAX_OUTPUT_TOKENS), model.max_tokens // 2)
         prompt_ids = random_token_ids(
-            prompt_tokens, vocab_size=vocab_size, excluded=eos_token_ids, seed=random.getrandbits(32)
+            min(prompt_tokens, model.max_tokens - max_tokens),
+            vocab_size=model.vocab_size,
+            excluded=model.eos_token_ids,
+            seed=random.getrandbits(32),
         )
         cases.append(Case(f"greedy-{index}", tuple(prompt_ids), max_tokens, ignore_eos=index % 2 == 0))
     return cases

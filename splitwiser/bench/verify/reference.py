@@ -3,64 +3,96 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 from splitwiser.bench.verify.cases import Case
 from splitwiser.engine.base import Sampling
 from splitwiser.engine.sim.reference import expected_tokens
 from splitwiser.errors import StartupError
 
+ARCHITECTURES = ("llama", "opt", "qwen3", "gpt_neox")
 LONGEST_LINE_BYTES = 2**20
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0, seed=0)
 
 
-async def make_model(architecture: str, folder: Path) -> None:
-    """Write a small random model of the architecture into folder."""
-    async with aclosing(_run({"make": architecture, "folder": str(folder)})) as lines:
-        assert [line async for line in lines] == []
+class Reference(Protocol):
+    """The models of one kind of engine to verify, and their right answers."""
+
+    async def models(self, model: str, folder: Path) -> list[tuple[str, str]]:
+        """Names and where each model is: that one, or if it is empty the usual ones, made in folder."""
+
+    async def unstopped(self, model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
+        """Each greedy case's max_tokens tokens when nothing stops it. model: a folder or id."""
 
 
-async def unstopped_tokens(model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
-    """Each greedy case's max_tokens tokens when nothing stops it. model: a folder or id; empty is the sim engine."""
-    answers: list[list[int]] = []
-    if not model:
+class SimReference:
+    """The sim engine's answers, computed here."""
+
+    async def models(self, model: str, folder: Path) -> list[tuple[str, str]]:
+        """There is one."""
+        return [("sim", "")]
+
+    async def unstopped(self, model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
+        """As Reference has it."""
+        answers = []
         for case in cases:
             answers.append(expected_tokens(case.prompt_ids, case.max_tokens, GREEDY))
             on_answer()
         return answers
-    job = {"model": model, "requests": [[case.prompt_ids, case.max_tokens] for case in cases]}
-    async with aclosing(_run(job)) as lines:
-        async for answer in lines:
-            answers.append(answer)
+
+
+class TorchReference:
+    """The transformers library's answers, computed in a process of their own. Made by reference_for."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def models(self, model: str, folder: Path) -> list[tuple[str, str]]:
+        """As Reference has it; the usual ones are small, random, and of different architectures."""
+        if model:
+            return [(model, model)]
+        folders = [(name, str(folder / name)) for name in ARCHITECTURES]
+        for name, place in folders:
+            await self._send([place, name])
+            await self._line()
+        return folders
+
+    async def unstopped(self, model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
+        """As Reference has it."""
+        await self._send([model, [[case.prompt_ids, case.max_tokens] for case in cases]])
+        answers = []
+        for _ in cases:
+            answers.append(await self._line())
             on_answer()
-    return answers
+        return answers
+
+    async def _send(self, job: Any) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+
+    async def _line(self) -> Any:
+        assert self._process.stdout
+        line = await self._process.stdout.readline()
+        if line:
+            return json.loads(line)
+        raise StartupError("the unsplit model failed, see above", help="check --model, and that torch is installed")
 
 
-async def _run(job: Mapping[str, object]) -> AsyncGenerator[list[int], None]:
-    """The torch process's results. Raises StartupError with its output when it fails."""
+@asynccontextmanager
+async def reference_for(engine: str) -> AsyncIterator[Reference]:
+    """The engine's reference. Its process, where it needs one, lives as long as the block; stderr is this process's."""
+    if engine == "sim":
+        yield SimReference()
+        return
     command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process")
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, limit=LONGEST_LINE_BYTES
-    )
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
-    errors = asyncio.create_task(process.stderr.read())
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES)
     try:
-        process.stdin.write(json.dumps(job).encode())
-        process.stdin.close()
-        async for line in process.stdout:
-            yield json.loads(line)
-        if await process.wait():
-            raise StartupError(
-                f"the reference model failed:\n{(await errors).decode()}",
-                help="check --model, and that torch is installed",
-            )
+        yield TorchReference(process)
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
-        await errors
+        await process.wait()

@@ -9,18 +9,17 @@ from typing import Protocol
 from splitwiser.bench.footprint import weights_footprint
 from splitwiser.bench.temporary import temporary_settings
 from splitwiser.bench.verify.answers import Answer, Asker
+from splitwiser.bench.verify.cases import greedy_cases
 from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, surplus_pages
 from splitwiser.bench.verify.judge import FoundMismatch, Judge
 from splitwiser.bench.verify.plan import Plan, make_plan
 from splitwiser.bench.verify.pool import PoolView, pool_view
-from splitwiser.bench.verify.reference import make_model
+from splitwiser.bench.verify.reference import Reference, reference_for
 from splitwiser.bench.verify.report import Handoff, ModelResult, VerifyReport
 from splitwiser.config.schema import Settings
 from splitwiser.rpc.client import Client
 from splitwiser.stack.local import LocalStack
 from splitwiser.text.model_info import load_model
-
-ARCHITECTURES = ("llama", "opt", "qwen3", "gpt_neox")
 
 
 class Progress(Protocol):
@@ -49,33 +48,28 @@ async def run_verification(options: VerifyOptions, on_progress: Progress) -> Ver
     started_s = time.perf_counter()
     results: list[ModelResult] = []
     stopped_early = False
+    engine = options.settings.engine
     with temporary_settings(options.settings) as settings:
-        for name, model in await _models(settings):
-            engine = settings.engine.model_copy(update={"model": model})
-            run = ModelRun(name, settings.model_copy(update={"engine": engine}), options, on_progress)
-            results.append(await run.result())
-            stopped_early = options.fail_fast and not results[-1].passed
-            if stopped_early:
-                break
-    return VerifyReport(settings.engine.kind, tuple(results), time.perf_counter() - started_s, stopped_early)
-
-
-async def _models(settings: Settings) -> list[tuple[str, str]]:
-    """Each model's name, and its folder or id."""
-    if settings.engine.kind == "sim" or settings.engine.model:
-        return [(settings.engine.model or "sim", settings.engine.model)]
-    folders = {name: settings.run_dir / "models" / name for name in ARCHITECTURES}
-    for name, folder in folders.items():
-        await make_model(name, folder)
-    return [(name, str(folder)) for name, folder in folders.items()]
+        async with reference_for(engine.kind) as reference:
+            for name, model in await reference.models(engine.model, settings.run_dir / "models"):
+                changed = {"engine": engine.model_copy(update={"model": model})}
+                run = ModelRun(name, settings.model_copy(update=changed), reference, options, on_progress)
+                results.append(await run.result())
+                stopped_early = options.fail_fast and not results[-1].passed
+                if stopped_early:
+                    break
+    return VerifyReport(engine.kind, tuple(results), time.perf_counter() - started_s, stopped_early)
 
 
 class ModelRun:
     """One model's verification."""
 
-    def __init__(self, name: str, settings: Settings, options: VerifyOptions, on_progress: Progress) -> None:
+    def __init__(
+        self, name: str, settings: Settings, reference: Reference, options: VerifyOptions, on_progress: Progress
+    ) -> None:
         self._name = name
         self._settings = settings
+        self._reference = reference
         self._options = options
         self._on_progress = on_progress
 
@@ -103,10 +97,10 @@ class ModelRun:
     async def _plan(self) -> Plan:
         info, _ = load_model(self._settings)
         requests, seed = self._options.requests, self._options.seed
-        on_reference = self._counting("reference", requests)
-        return await make_plan(
-            self._settings.engine.model, info, requests=requests, seed=seed, on_reference=on_reference
-        )
+        drawn = greedy_cases(requests, info, seed=seed)
+        on_answer = self._counting("reference", requests)
+        unstopped = await self._reference.unstopped(self._settings.engine.model, drawn, on_answer)
+        return make_plan(drawn, unstopped, eos_token_ids=info.eos_token_ids, seed=seed)
 
     async def _ask(self, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> None:
         on_answer = self._counting("answers", len(plan.first) + len(plan.second))

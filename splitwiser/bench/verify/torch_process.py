@@ -1,6 +1,7 @@
-"""The one process of a verification that may load torch: makes models, and answers requests with a model unsplit.
+"""The one process of a verification that loads torch: makes models, and answers requests with a model unsplit.
 
-Called as `python -m splitwiser.bench.verify.torch_process` with a Job as JSON on stdin; prints one JSON line a result.
+Called as `python -m splitwiser.bench.verify.torch_process`. Every line of stdin is a job: [folder, architecture] makes
+a model and prints null; [model, [[prompt ids, tokens], ...]] prints one line of token ids a request.
 """
 
 import json
@@ -12,13 +13,18 @@ from splitwiser.engine.transformers.tiny import make_tiny
 
 
 def main() -> None:
-    """{"make": architecture, "folder": folder}, or {"model": folder or id, "requests": [[prompt ids, tokens], ...]}."""
-    job = json.load(sys.stdin)
-    if "make" in job:
-        make_tiny(Path(job["folder"]), job["make"])
-        return
-    reference = Reference(job["model"])
-    for prompt_ids, tokens in job["requests"]:
+    """Work until stdin ends."""
+    for line in sys.stdin:
+        model, work = json.loads(line)
+        if isinstance(work, str):
+            make_tiny(Path(model), work)
+            print("null", flush=True)
+        else:
+            _answer(Reference(model), work)
+
+
+def _answer(reference: Reference, requests: list[tuple[list[int], int]]) -> None:
+    for prompt_ids, tokens in requests:
         print(json.dumps(reference.generate(prompt_ids, tokens)), flush=True)
 
 

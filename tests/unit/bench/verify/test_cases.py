@@ -1,5 +1,7 @@
 """Cases: every border length is met, stops really stop, and drawings differ in nothing but what is asked for."""
 
+from dataclasses import replace
+
 from splitwiser.bench.verify.cases import (
     BORDER_OUTPUTS,
     BORDER_PROMPTS,
@@ -10,10 +12,13 @@ from splitwiser.bench.verify.cases import (
     seeded_cases,
     with_stops,
 )
+from splitwiser.text.model_info import ModelInfo
+
+MODEL = ModelInfo("m", max_tokens=4096, vocab_size=300, eos_token_ids=frozenset({7}), engine="sim")
 
 
 def test_greedy_cases_meet_every_border_and_stay_within() -> None:
-    cases = greedy_cases(200, vocab_size=300, eos_token_ids={7}, seed=0)
+    cases = greedy_cases(200, MODEL, seed=0)
     assert [len(case.prompt_ids) for case in cases[: len(BORDER_PROMPTS)]] == list(BORDER_PROMPTS)
     assert [case.max_tokens for case in cases[: len(BORDER_OUTPUTS)]] == list(BORDER_OUTPUTS)
     assert all(1 <= len(case.prompt_ids) <= MAX_PROMPT_TOKENS for case in cases)
@@ -21,7 +26,12 @@ def test_greedy_cases_meet_every_border_and_stay_within() -> None:
     assert not any(7 in case.prompt_ids for case in cases)
     assert {case.ignore_eos for case in cases} == {True, False}
     assert len({case.prompt_ids for case in cases}) > 190
-    assert cases == greedy_cases(200, vocab_size=300, eos_token_ids={7}, seed=0)
+    assert cases == greedy_cases(200, MODEL, seed=0)
+
+
+def test_cases_fit_a_short_model() -> None:
+    cases = greedy_cases(50, replace(MODEL, max_tokens=100), seed=0)
+    assert max(len(case.prompt_ids) + case.max_tokens for case in cases) == 100
 
 
 def test_an_answer_ends_with_the_first_stop() -> None:
@@ -32,14 +42,14 @@ def test_an_answer_ends_with_the_first_stop() -> None:
 
 
 def test_stops_are_tokens_that_come() -> None:
-    cases = greedy_cases(9, vocab_size=300, eos_token_ids=(), seed=0)
+    cases = greedy_cases(9, MODEL, seed=0)
     stopped = with_stops(cases, [[5, 6, 7]] * 9, seed=0)
     assert [bool(case.stop_token_ids) for case in stopped] == [False, False, True] * 3
     assert all(set(case.stop_token_ids) <= {5, 6, 7} for case in stopped)
 
 
 def test_seeded_cases_are_drawn_and_keep_their_prompts() -> None:
-    greedy = greedy_cases(10, vocab_size=300, eos_token_ids=(), seed=0)
+    greedy = greedy_cases(10, MODEL, seed=0)
     seeded = seeded_cases(greedy, 4, seed=0)
     assert [case.prompt_ids for case in seeded] == [case.prompt_ids for case in greedy[:4]]
     assert all(case.temperature > 0 for case in seeded)
