@@ -1,6 +1,6 @@
 """Owns how the transformers library is used: quietly, imported late, its errors told as StartupError."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,12 @@ def load_model(model: str, dtype: str) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     with _told(f"the weights of {model!r} cannot be loaded"):
-        loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(model, dtype=torch_dtype(dtype))
+        from_pretrained: Callable[..., tuple[PreTrainedModel, dict[str, set[str]]]]
+        from_pretrained = AutoModelForCausalLM.from_pretrained  # type: ignore[assignment]
+        loaded, report = from_pretrained(model, dtype=torch_dtype(dtype), output_loading_info=True)
+        if missing := sorted(report["missing_keys"]):
+            # The library fills them with random numbers and goes on.
+            raise ValueError(f"the checkpoint lacks {len(missing)} tensors, such as {missing[0]}")
         loaded.eval()
         return loaded
 
@@ -52,7 +57,7 @@ def _told(cause: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+    except Exception as error:  # Of any kind: the library runs code and reads formats of many makers.
         raise StartupError(
             f"{cause}: {error}", help="engine.model takes a Hugging Face id, or a folder with config.json and weights"
         ) from error

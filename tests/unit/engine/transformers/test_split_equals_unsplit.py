@@ -1,0 +1,64 @@
+"""The first promise: split in two phases, chunked, batched and paged, a model gives the tokens that it gives alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from splitwiser.engine.base import Sampling
+from splitwiser.engine.transformers.reference import Reference
+from splitwiser.engine.transformers.tiny import ARCHITECTURES
+from tests.unit.engine.transformers.serving import Request, load_pair, random_requests
+
+BORDERS = [1, 2, 15, 16, 17, 199, 200, 201, 511, 512, 513]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+async def test_greedy_tokens_are_those_of_generate(architecture: str, tiny_model: Callable[[str], Path]) -> None:
+    random = Random(5)
+    at_borders = [Request(tuple(random.randrange(512) for _ in range(length)), 6) for length in BORDERS]
+    requests = at_borders + random_requests(9, seed=6, longest=700, most_tokens=40)
+    reference = Reference(str(tiny_model(architecture)))
+    expected = [reference.generate(request.prompt_ids, request.tokens) for request in requests]
+    async with await load_pair(tiny_model(architecture)) as pair:
+        assert await pair.serve(requests) == expected
+
+
+async def test_seeded_tokens_are_those_of_generate_in_any_company(tiny_model: Callable[[str], Path]) -> None:
+    random = Random(7)
+    drawn = [
+        replace(request, sampling=Sampling(random.choice([0.5, 1, 1.5]), random.choice([1, 0.9]), top_k, seed))
+        for seed, (top_k, request) in enumerate(
+            zip([0, 0, 1, 5, 50] * 2, random_requests(10, seed=8, longest=300, most_tokens=30), strict=True)
+        )
+    ]
+    reference = Reference(str(tiny_model("llama")))
+    expected = [reference.sample(request.prompt_ids, request.tokens, request.sampling) for request in drawn]
+    mixed = [*drawn[:3], *random_requests(6, seed=9, longest=300, most_tokens=30), *drawn[3:]]
+    async with await load_pair(tiny_model("llama")) as pair:
+        assert await pair.serve(drawn) == expected
+        answers = await pair.serve(mixed)
+    assert answers[:3] + answers[9:] == expected
+
+
+async def test_decode_reads_the_prompt_from_the_pool(tiny_model: Callable[[str], Path]) -> None:
+    # Were the prompt recomputed, or its KV carried along in private, wiping the pool would change nothing.
+    requests = [Request(tuple(range(10, 10 + length)), 12) for length in (9, 60, 250)]
+    async with await load_pair(tiny_model("llama")) as pair:
+        untouched = [(await pair.serve([request]))[0] for request in requests]
+        pair.between = pair.wipe_pool
+        wiped = [(await pair.serve([request]))[0] for request in requests]
+    assert [answer[0] for answer in wiped] == [answer[0] for answer in untouched]
+    assert all(ours != theirs for ours, theirs in zip(wiped, untouched, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+async def test_fifty_requests_of_every_length(architecture: str, tiny_model: Callable[[str], Path]) -> None:
+    requests = random_requests(50, seed=11, longest=1500, most_tokens=128)
+    reference = Reference(str(tiny_model(architecture)))
+    expected = [reference.generate(request.prompt_ids, request.tokens) for request in requests]
+    async with await load_pair(tiny_model(architecture), chunk_tokens=512) as pair:
+        assert await pair.serve(requests) == expected
