@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from splitwiser.telemetry import names
 from splitwiser.telemetry.records import Record, SpanRecord, StepRecord
@@ -93,7 +94,9 @@ class Run:
     first_step: dict[int, int] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)
 
-    def _span(self, number: int, name: str, start: int, end: int, instance: str, more: dict | None = None) -> None:
+    def _span(
+        self, number: int, name: str, start: int, end: int, instance: str, more: dict[str, Any] | None = None
+    ) -> None:
         parent = {names.REQUEST: "", names.PREFILL: names.REQUEST, names.DECODE: names.REQUEST}.get(
             name, {"router": names.REQUEST, "prefill-0": names.PREFILL, "decode-0": names.DECODE}[instance]
         )

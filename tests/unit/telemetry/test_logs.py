@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -28,7 +29,7 @@ def stream() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def configure(stream: io.StringIO, **settings: object) -> None:
+def configure(stream: io.StringIO, **settings: Any) -> None:
     configure_logging(TelemetrySettings(**{"log_format": "json", **settings}), "router", "router-0", stream)
 
 
@@ -59,6 +60,7 @@ def test_a_line_within_a_span_names_its_trace(stream: io.StringIO, tmp_path: Pat
     tracing.shutdown()
     timeline.close()
     inside, outside = lines(stream)
+    assert traceparent is not None
     assert traceparent == f"00-{inside['trace_id']}-{inside['span_id']}-{traceparent[-2:]}"
     assert "trace_id" not in outside
 

@@ -39,13 +39,14 @@ class Elements(HTMLParser):
             self.data += data
 
 
-def page_of(records: list, path: Path, title: str = "") -> str:
+def page_of(records: list[Any], path: Path, title: str = "") -> str:
     write_page(records, request_rows(records), path, title=title)
     return path.read_text()
 
 
 def data_of(page: str) -> dict[str, Any]:
-    return json.loads(Elements(page).data)
+    data: dict[str, Any] = json.loads(Elements(page).data)
+    return data
 
 
 def test_the_page_names_no_other_file(tmp_path: Path):

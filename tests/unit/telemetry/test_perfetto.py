@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackDescriptor, TrackEvent
 
 from splitwiser.telemetry import names
 from splitwiser.telemetry.perfetto import write_perfetto
-from splitwiser.telemetry.records import Record, SpanRecord, StepRecord
+from splitwiser.telemetry.records import Record, SpanRecord, StepRecord, Value
 from tests.unit.telemetry.example import Run
 
 
@@ -17,7 +18,7 @@ def records() -> list[Record]:
     return Run(requests=12).play()
 
 
-def written(records: list[Record], path: Path) -> tuple[dict[int, TrackDescriptor], dict[int, list]]:
+def written(records: list[Record], path: Path) -> tuple[dict[int, TrackDescriptor], dict[int, list[Any]]]:
     write_perfetto(records, path)
     trace = Trace()
     trace.ParseFromString(path.read_bytes())
@@ -75,7 +76,7 @@ def test_steps_carry_their_batch_and_counters_follow_them(records: list[Record],
 
 
 def test_spans_that_overlap_are_cut_and_odd_attributes_survive(tmp_path: Path):
-    attributes = {names.REQUEST_ID: "r", "flag": True, "share": 0.5, "reasons": ("stop", "length")}
+    attributes: dict[str, Value] = {names.REQUEST_ID: "r", "flag": True, "share": 0.5, "reasons": ("stop", "length")}
     outer = SpanRecord("outer", "t", "a", "", 100, 200, attributes, "router")
     late = SpanRecord("late", "t", "b", "a", 150, 250, {names.REQUEST_ID: "r"}, "router")
     _, events = written([late, outer], tmp_path / "run.pftrace")

@@ -1,5 +1,7 @@
 """A row says of a request what its spans and the engine steps say, and admits what it does not know."""
 
+from typing import Any
+
 import pytest
 
 from splitwiser.telemetry import names
@@ -12,10 +14,10 @@ RID = {names.REQUEST_ID: "r-1"}
 
 
 def span(
-    name: str, start_ms: float, end_ms: float, parent: str = "", instance: str = "", **attributes: object
+    name: str, start_ms: float, end_ms: float, parent: str = "", instance: str = "", **attributes: Any
 ) -> SpanRecord:
     values = {**RID, **{key.replace("__", "."): value for key, value in attributes.items()}}
-    return SpanRecord(name, "t-1", f"{name}@{start_ms}", parent, int(start_ms * MS), int(end_ms * MS), values, instance)  # type: ignore[arg-type]
+    return SpanRecord(name, "t-1", f"{name}@{start_ms}", parent, int(start_ms * MS), int(end_ms * MS), values, instance)
 
 
 def step(start_ms: float, end_ms: float, instance: str = "decode-0") -> StepRecord:
@@ -50,7 +52,8 @@ def test_durations_are_those_of_the_phases():
 
 
 def test_what_a_service_measured_itself_wins():
-    records = [*one_request(), span("finish", 49, 50, **{names.TTFT_S: 0.0125, names.HANDOFF_MS: 6.5})]
+    values: dict[str, Any] = {names.TTFT_S: 0.0125, names.HANDOFF_MS: 6.5}
+    records = [*one_request(), span("finish", 49, 50, **values)]
     (row,) = request_rows(records)
     assert (row.ttft_ms, row.handoff_ms) == (12.5, 6.5)
 
@@ -115,12 +118,13 @@ def test_a_whole_run_adds_up():
     rows = request_rows(Run(requests=40).play())
     assert len(rows) == 40
     for row in rows:
+        assert row.completion_tokens is not None
         assert len(row.token_gaps_ms) == row.completion_tokens - 1
         assert sum(row.token_gaps_ms) == pytest.approx((row.phases[-1].end_ns - row.phases[-3].end_ns) / MS)
     found = summary(rows)
     assert list(found) == ["TTFT", "ITL", "Hand-off", "Queue", "Prefill", "Total"]
     assert found["TTFT"].count == 40
-    assert found["ITL"].count == sum(row.completion_tokens - 1 for row in rows)
+    assert found["ITL"].count == sum((row.completion_tokens or 0) - 1 for row in rows)
 
 
 def test_a_run_without_tokens_has_no_quantile_of_them():

@@ -28,6 +28,7 @@ def test_spans_and_steps_come_back_as_written(tmp_path: Path):
     writer.step("prefill", StepSpan(1, 4, 64), 2, ["r"], pages_in_use=7)
     writer.close()
     step, span = read_timeline(tmp_path)
+    assert isinstance(span, SpanRecord)
     assert step == StepRecord("prefill", 1, 4, 2, 64, 7, "prefill-0")
     assert (span.name, span.start_ns, span.attributes) == ("queue", 20, {"splitwiser.request_id": "r"})
     assert span.instance == "prefill-0"
@@ -53,7 +54,11 @@ def test_a_cut_line_is_skipped_and_does_not_swallow_the_next_process_record(tmp_
     writer = TimelineWriter(path)
     writer.append([a_span("first_step")])
     writer.close()
-    assert [record.name for record in read_timeline(tmp_path)] == ["claim", "first_step"]
+    records = [record for record in read_timeline(tmp_path) if isinstance(record, SpanRecord)]
+    assert [record.name for record in records] == [
+        "claim",
+        "first_step",
+    ]
 
 
 WRITE_FOREVER = """
@@ -72,6 +77,7 @@ while True:
 def test_sigkill_loses_less_than_a_second(tmp_path: Path):
     path = timeline_path(tmp_path, "decode-0")
     with subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         process.stdout.readline()
         time.sleep(1.5)
         killed_ns = time.time_ns()
@@ -120,7 +126,7 @@ def test_a_folder_that_cannot_be_made_stops_the_start_with_help(tmp_path: Path):
 
 def test_an_attribute_json_cannot_say_does_not_stop_the_writer(tmp_path: Path):
     writer = TimelineWriter(timeline_path(tmp_path, "router"))
-    writer.append([SpanRecord("queue", "t", "s", "", 1, 2, {"odd": b"bytes"})])  # type: ignore[dict-item]
+    writer.append([SpanRecord("queue", "t", "s", "", 1, 2, {"odd": b"bytes"})])
     writer.append([a_span()])
     writer.close()
     assert len(read_timeline(tmp_path)) == 2

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ SECRET = "the patient's name is"
 
 
 @contextmanager
-def tracing_of(run_dir: Path, instance: str, **settings: object) -> Iterator[Tracing]:
+def tracing_of(run_dir: Path, instance: str, **settings: Any) -> Iterator[Tracing]:
     timeline = TimelineWriter(timeline_path(run_dir, instance))
     tracing = Tracing(instance.partition("-")[0], instance, TelemetrySettings(**settings), timeline)
     yield tracing
