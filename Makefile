@@ -32,7 +32,8 @@ test: setup ## Run the tests (those marked slow apart); ARGS= goes to pytest
 test-slow: setup ## Run the tests marked slow; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests -m slow $(ARGS)
 
-lint: style types imports spelling proto-check proto-lint ## Check style, types, import directions, spelling and the protocol
+lint: setup ## Check style, types, import directions, spelling and the protocol; tells all that is wrong
+	@$(MAKE) --no-print-directory --keep-going style types imports spelling proto-check proto-lint
 
 format: setup ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix
@@ -46,7 +47,7 @@ types: setup
 	$(BIN)/mypy
 
 imports: setup
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 spelling: setup
 	$(BIN)/typos
@@ -59,6 +60,7 @@ proto-check: setup
 	@$(call PROTOC,.cache/proto)
 	@diff -r -q -x __init__.py -x __pycache__ .cache/proto/splitwiser/v1 splitwiser/v1 || \
 		{ echo "splitwiser/v1 is not what proto/ generates."; echo "help: run 'make proto' and commit the result"; exit 1; }
+	@echo "splitwiser/v1 is what proto/ generates"
 
 proto-lint: ## Check proto/ by buf's rules, and that a released protocol still works (needs Go)
 	@tools/proto-lint.sh

@@ -21,6 +21,7 @@ fi
 
 "$buf" lint
 "$buf" format --diff --exit-code
+echo "proto/ keeps buf's rules"
 
 # A release is a promise. A branch is compared with main as well, so that a change of an unreleased contract is made knowingly.
 against=${AGAINST:-$(git describe --tags --abbrev=0 2>/dev/null || true)}
