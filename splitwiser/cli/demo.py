@@ -1,5 +1,6 @@
 """Owns `splitwiser demo`: a local stack, a short conversation load on it, and the pictures of what happened."""
 
+import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from splitwiser.telemetry.perfetto import write_perfetto
 from splitwiser.telemetry.requests import request_rows
 from splitwiser.telemetry.timeline import read_timeline
 
+PLAIN_WIDTH = 110
+
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
@@ -42,7 +45,9 @@ class DemoOptions:
 
 async def demo(settings: Settings, options: DemoOptions) -> None:
     """Start everything, send the load, stop everything, and say where the pictures are."""
-    console, started_s = Console(), time.monotonic()
+    # A file has no width of its own, and the tables do not fit the usual one.
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    started_s = time.monotonic()
     async with AsyncExitStack() as running:
         with Board(console) as board:
             settings = await with_model(settings, board.say)

@@ -24,35 +24,6 @@ def sockets_in(folder: Path) -> list[Path]:
     return list(folder.rglob("*.sock"))
 
 
-async def test_a_request_and_its_trace(up: Running, tmp_path: Path) -> None:
-    answer = await run(tmp_path, "generate", "hello", "--max-tokens", "5", "--request-id", "one", "--json")
-    assert answer.code == 0, answer.errors
-    assert answer.json["usage"] == {"prompt_tokens": 5, "completion_tokens": 5}
-    assert answer.json["timings"]["ttft_ms"] > 0
-    for _ in range(20):
-        trace = await run(tmp_path, "trace", "one", "--json")
-        if trace.code == 0 and len(trace.json["spans"]) >= 10:
-            break
-    spans = trace.json["spans"]
-    assert {span["instance"] for span in spans} == {"router", "prefill-0", "decode-0"}
-    assert spans[0]["name"] == "request"
-
-
-async def test_an_error_of_the_server_is_told_by_field_and_help(up: Running, tmp_path: Path) -> None:
-    answer = await run(tmp_path, "generate", "hello", "--temperature", "9")
-    assert answer.code == 1
-    assert answer.errors.startswith("error: ")
-    assert "temperature" in answer.errors
-    assert "help: " in answer.errors
-
-
-async def test_load_against_it_is_reported_as_json(up: Running, tmp_path: Path) -> None:
-    bench = await run(tmp_path, "bench", "--requests", "20", "--rate", "50", "--max-tokens", "64", "--json")
-    assert bench.code == 0, bench.errors
-    assert bench.json["completed"] == 20
-    assert bench.json["ttft_ms"]["count"] == 20
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_stops_everything(up: Running, tmp_path: Path, number: signal.Signals, code: int) -> None:
     children = up.children()
@@ -64,14 +35,6 @@ async def test_a_signal_stops_everything(up: Running, tmp_path: Path, number: si
     assert ended.output.splitlines()[-1] == "redis stopped"
     assert not any(psutil.pid_exists(child.pid) for child in children)
     assert sockets_in(tmp_path) == []
-
-
-async def test_a_second_one_in_the_same_folder_is_refused(up: Running, tmp_path: Path) -> None:
-    second = await run(tmp_path, *UP)
-    assert second.code == 1
-    assert second.errors.startswith("error: run_dir: ")
-    assert "in use by a live stack" in second.errors
-    assert second.output == ""
 
 
 async def test_a_lost_store_ends_it_with_a_clear_line(up: Running) -> None:
