@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from splitwiser.bench.generated import generate
@@ -44,28 +45,33 @@ class DemoOptions:
 
 
 async def demo(settings: Settings, options: DemoOptions) -> None:
-    """Start everything, send the load, stop everything, and say where the pictures are."""
+    """Start everything, send the load, stop everything, and say where the pictures are.
+
+    Raises typer.Exit(1) at the end when a request failed.
+    """
     # A file has no width of its own, and the tables do not fit the usual one.
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     started_s = time.monotonic()
+    workload = plan(options)
     async with AsyncExitStack() as running:
         with Board(console) as board:
             settings = await with_model(settings, board.say)
             stack = await running.enter_async_context(LocalStack(settings, on_change=board.show))
-        with DemoScreen(console, options.requests, started_s) as screen:
-            workload, records = await _send(stack.address, options, screen)
+        with DemoScreen(console, len(workload), started_s) as screen:
+            records = await _send(stack.address, workload, screen)
     console.print(requests_table(records))
     console.print(report_table(summarise(workload, records, target=settings.engine.model or "sim")))
     _draw(stack.settings.run_dir, console)
+    if not all(record.completed for record in records):
+        raise typer.Exit(1)
 
 
-async def _send(address: str, options: DemoOptions, screen: DemoScreen) -> tuple[Workload, Sequence[RequestRecord]]:
+async def _send(address: str, workload: Workload, screen: DemoScreen) -> Sequence[RequestRecord]:
     async with Client(address) as client:
         model = await client.get_model()
-        # A word may be several tokens, so half of the model's length leaves room.
-        workload = plan(options).clipped(model.max_tokens // 2)
         requests = MadeUpRequests(model, run=f"demo-{uuid.uuid4().hex[:6]}", as_text=True)
-        return workload, await LoadRun(client.generate, requests.build, screen).run(workload)
+        # A word may be several tokens, so half of the model's length leaves room.
+        return await LoadRun(client.generate, requests.build, screen).run(workload.clipped(model.max_tokens // 2))
 
 
 def plan(options: DemoOptions) -> Workload:

@@ -48,6 +48,14 @@ async def test_a_folder_called_services_is_no_hindrance(tmp_path: Path) -> None:
     assert ended.code == 0, ended.errors
 
 
+async def test_a_broken_trace_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_text("TIME,TOKENS\n1,2\n")
+    ended = await run(tmp_path, "demo", "--engine", "sim", "--trace", "trace.csv")
+    assert ended.code == 2
+    assert "trace.csv line 1: no column TIMESTAMP" in ended.errors
+    assert ended.output == ""
+
+
 async def test_the_demo_can_be_interrupted(tmp_path: Path) -> None:
     async with started(tmp_path, "demo", "--engine", "sim", "--arrivals", "60") as running:
         await running.line("first token")
