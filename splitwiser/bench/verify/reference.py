@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -89,7 +90,10 @@ async def reference_for(engine: str) -> AsyncIterator[Reference]:
         return
     command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process")
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES)
+    quiet = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=quiet
+    )
     try:
         yield TorchReference(process)
     finally:
