@@ -1,6 +1,5 @@
 """Owns the life of a gRPC server: address, health, reflection, the guard, and an end that drops nothing in flight."""
 
-import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from google.protobuf import descriptor, message, message_factory
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.errors import ConfigurationError, StartupError
 from splitwiser.rpc.admission import Admission
 from splitwiser.rpc.guard import Guard
@@ -107,19 +107,13 @@ def _bind(grpc_server: grpc.aio.Server, address: str) -> str:
 
 
 def _refuse_open_plaintext(address: str, allowed: bool) -> None:
-    host = address.rpartition(":")[0].strip("[]")
-    if address.startswith("unix:") or allowed or host == "localhost":
-        return
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return
-    except ValueError:
-        pass
-    raise ConfigurationError(
-        f"{address} would serve plaintext beyond this machine",
-        field="listen",
-        help="listen on 127.0.0.1, or set router.allow_plaintext where the network itself is trusted",
-    )
+    parsed = parse_address(address)
+    if isinstance(parsed, TcpAddress) and not (parsed.is_loopback or allowed):
+        raise ConfigurationError(
+            f"{address} would serve plaintext beyond this machine",
+            field="listen",
+            help="listen on 127.0.0.1, or set router.allow_plaintext where the network itself is trusted",
+        )
 
 
 def _request_kinds(services: list[Service]) -> dict[str, type[message.Message]]:
