@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from splitwiser.errors import DuplicateRequest, RegistryUnavailable
+from splitwiser.kv.handoff import Background
 from splitwiser.kv.registry import Registry
 
 
@@ -16,6 +17,7 @@ class RequestLeases:
         self._renew_s = lease_s / 4
         self._on_failure = on_failure
         self._held: set[str] = set()
+        self._background = Background()
 
     @asynccontextmanager
     async def hold(self, request_id: str) -> AsyncIterator[None]:
@@ -26,7 +28,8 @@ class RequestLeases:
             )
         self._held.add(request_id)
         try:
-            await self._registry.open(request_id)
+            # A cancelled call may have reached Redis all the same.
+            await self._background.finish_or_undo(self._registry.open(request_id), lambda _: self._forget(request_id))
             try:
                 yield
             finally:
