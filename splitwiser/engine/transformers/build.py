@@ -41,9 +41,9 @@ async def load(settings: Settings, segments: Segments) -> Loaded:
         raise StartupError("no model is named", help="give a Hugging Face id or a folder", field="engine.model")
     set_up_arithmetic(settings.engine.threads)
     config = read_config(name)
+    model = empty_model(config, dtype)
     identity = f"{name} in {dtype}"
     weights = await segments.obtain("weights", lambda: make_weights(lambda: load_model(name, dtype), identity))
-    model = empty_model(config, dtype)
     attach_weights(model, weights, identity)
     interface = choose_interface(model)
     layout = PoolLayout(name, dtype, settings.pool.page_tokens, settings.pool.pages, interface.shapes)

@@ -16,7 +16,7 @@ from splitwiser.engine.transformers.cached_forward import CachedForward
 from splitwiser.engine.transformers.forward import Forward, PackedForward
 from splitwiser.engine.transformers.pool import LayerPool, map_pool
 from splitwiser.engine.transformers.shapes import cached_shapes, packed_shapes
-from splitwiser.errors import StartupError
+from splitwiser.engine.transformers.support import unsupported
 from splitwiser.kv.layout import LayerShape, PoolLayout
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def choose_interface(model: "PreTrainedModel") -> Interface:
         return _proven(model, self_check.native_logits(model), "cache", cached_shapes, CachedForward)
     except Exception as error:
         reasons.append(f"cache interface: {error}")
-    raise StartupError(
-        f"model type {model.config.model_type} does not run over pages ({'; '.join(reasons)})",
-        help="choose a decoder-only model whose layers are all attention, or the sim engine",
-    )
+    raise unsupported(model.config.model_type, f"it does not run over pages ({'; '.join(reasons)})")
 
 
 def _proven(

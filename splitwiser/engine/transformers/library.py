@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from splitwiser.engine.transformers.numerics import torch_dtype
-from splitwiser.engine.transformers.support import refuse_unsupported
+from splitwiser.engine.transformers.support import refuse_config, refuse_stateful
 from splitwiser.errors import StartupError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def read_config(model: str) -> "PreTrainedConfig":
 
     with _told(f"the configuration of {model!r} cannot be read"):
         config: PreTrainedConfig = AutoConfig.from_pretrained(model)
-    refuse_unsupported(config)
+    refuse_config(config)
     return config
 
 
@@ -40,13 +40,14 @@ def load_model(model: str, dtype: str) -> "PreTrainedModel":
 
 
 def empty_model(config: "PreTrainedConfig", dtype: str) -> "PreTrainedModel":
-    """The model with no weights at all."""
+    """The model with no weights at all. Raises StartupError when it cannot be served."""
     from transformers import AutoModelForCausalLM
 
     with _told("the model cannot be built"), torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch_dtype(dtype))
-        model.eval()
-        return model
+    refuse_stateful(model)
+    model.eval()
+    return model
 
 
 @contextmanager

@@ -18,6 +18,9 @@ class Reference:
         from transformers import GenerationConfig
 
         self._model = load_model(model, dtype)
+        if getattr(self._model.config, "attn_logit_softcapping", None):
+            # The library's default attention leaves the cap out.
+            self._model.set_attn_implementation("eager")
         # Not the checkpoint's, which may sample, penalize, or end the sequence.
         self._model.generation_config = GenerationConfig(do_sample=False, pad_token_id=0)
 

@@ -6,19 +6,30 @@ from typing import TYPE_CHECKING, Any
 from splitwiser.errors import StartupError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 _LAYER_TYPES = {"full_attention", "sliding_attention", "attention"}
 _LENGTH_DEPENDENT_ROPE = {"dynamic", "longrope"}
 
 
-def refuse_unsupported(config: "PreTrainedConfig") -> None:
-    """Raises StartupError for a model whose state is not one key and one value per token and layer."""
+def refuse_config(config: "PreTrainedConfig") -> None:
+    """Raises StartupError for a model whose configuration says that pages cannot hold its state."""
     for reason in _reasons(config.get_text_config(decoder=True)):
-        raise StartupError(
-            f"model type {config.model_type} is not supported: {reason}",
-            help="choose a decoder-only model whose layers are all attention, or the sim engine",
-        )
+        raise unsupported(config.model_type, reason)
+
+
+def refuse_stateful(model: "PreTrainedModel") -> None:
+    """Raises StartupError for a model that the library knows to carry a state besides its keys and values."""
+    if model._is_stateful:
+        raise unsupported(model.config.model_type, "it carries a state from token to token")
+
+
+def unsupported(model_type: str, reason: str) -> StartupError:
+    """The error for a model that pages cannot serve."""
+    return StartupError(
+        f"model type {model_type} is not supported: {reason}",
+        help="choose a decoder-only model whose layers are all attention, or the sim engine",
+    )
 
 
 def _reasons(config: "PreTrainedConfig") -> Iterator[str]:

@@ -40,12 +40,13 @@ def make_tiny(folder: Path, architecture: str = "llama", *, seed: int = 0, **ove
     """Write config, generation config, weights (float32) and tokenizer into folder, and return it.
 
     architecture: a model_type of the transformers library; ARCHITECTURES are those that the tests lean on.
-    overrides: fields of its configuration, by the library's names.
+    overrides: fields of its configuration, by the library's names; None leaves one to the library.
     """
     # Imported late: the library takes seconds, and a command line that only names this module should not pay.
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.for_model(architecture, **(_SHAPE | _OWN_NAMES.get(architecture, {}) | overrides))
+    fields = _SHAPE | _OWN_NAMES.get(architecture, {}) | overrides
+    config = AutoConfig.for_model(architecture, **{name: value for name, value in fields.items() if value is not None})
     folder.mkdir(parents=True, exist_ok=True)
     save_tokenizer(folder, config.vocab_size, config.max_position_embeddings)
     with torch.random.fork_rng(devices=[]), torch.no_grad():

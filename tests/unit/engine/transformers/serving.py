@@ -50,6 +50,7 @@ class Pair:
 
     def __init__(self, prefill: Loaded, decode: Loaded, pool: Segment, *, chunk_tokens: int, seed: int) -> None:
         self._pool = pool
+        self.interface = prefill.interface
         numbers = list(range(prefill.layout.pages))
         Random(seed).shuffle(numbers)
         half = len(numbers) // 2
