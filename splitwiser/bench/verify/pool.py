@@ -6,7 +6,7 @@ Neither the store nor a worker is asked or knows: what is seen here is what they
 import json
 import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from splitwiser.errors import StartupError
@@ -43,8 +43,10 @@ def pool_view(store_pid: int) -> Iterator[PoolView]:
 
 def _memfd(pid: int, name: str) -> Path:
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        if str(path.readlink()) == f"/memfd:{NAME_PREFIX}{name} (deleted)":
-            return path
+        # Connections come and go meanwhile.
+        with suppress(FileNotFoundError):
+            if str(path.readlink()) == f"/memfd:{NAME_PREFIX}{name} (deleted)":
+                return path
     raise StartupError(f"process {pid} keeps no {name}", help="is it the store, and have the workers started?")
 
 
