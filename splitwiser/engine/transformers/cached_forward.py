@@ -50,11 +50,28 @@ class PagedCacheLayer(CacheLayerMixin):
         return -1
 
 
+class CachedModel:
+    """A model that takes one sequence and a cache."""
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        self._model = model
+        self._known = inspect.signature(model.forward).parameters
+
+    def logits(self, token_ids: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """Logits of the last row, [1, vocabulary]. token_ids, positions: [1, rows] of one sequence."""
+        seen = torch.ones(1, int(positions[0, -1]) + 1, dtype=torch.long)
+        inputs = {"position_ids": positions, "attention_mask": seen}
+        inputs = {name: tensor for name, tensor in inputs.items() if name in self._known}
+        logits: torch.Tensor
+        logits = self._model(input_ids=token_ids, past_key_values=cache, use_cache=True, **inputs).logits[0, -1:]
+        return logits
+
+
 class CachedForward:
     """A Forward through the cache interface."""
 
     def __init__(self, model: "PreTrainedModel", layers: Sequence[LayerPool], page_tokens: int) -> None:
-        self._model = model
+        self._model = CachedModel(model)
         self._layers = layers
         self._page_tokens = page_tokens
 
@@ -65,16 +82,4 @@ class CachedForward:
     def _last(self, span: Span) -> torch.Tensor:
         step = plan([span], self._page_tokens)
         cache = Cache(layers=[PagedCacheLayer(pool, step) for pool in self._layers])
-        return cached_logits(self._model, step.token_ids, step.positions, cache)
-
-
-def cached_logits(
-    model: "PreTrainedModel", token_ids: torch.Tensor, positions: torch.Tensor, cache: Cache
-) -> torch.Tensor:
-    """Logits of the last row, [1, vocabulary]. token_ids, positions: [1, rows] of one sequence."""
-    inputs = {"position_ids": positions, "attention_mask": torch.ones(1, int(positions[0, -1]) + 1, dtype=torch.long)}
-    known = inspect.signature(model.forward).parameters
-    inputs = {name: tensor for name, tensor in inputs.items() if name in known}
-    output = model(input_ids=token_ids, past_key_values=cache, use_cache=True, **inputs)
-    logits: torch.Tensor = output.logits[0, -1:]
-    return logits
+        return self._model.logits(step.token_ids, step.positions, cache)

@@ -22,11 +22,29 @@ class Forward(Protocol):
         """Write the KV of every span's tokens; return logits, [spans that complete, vocabulary]."""
 
 
+class PackedModel:
+    """A model that takes the tokens of many sequences as one packed row."""
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        self._model = model
+        self._cuts = "logits_to_keep" in inspect.signature(model.forward).parameters
+
+    def logits(
+        self, token_ids: torch.Tensor, positions: torch.Tensor, kept: torch.Tensor, attend: Attend
+    ) -> torch.Tensor:
+        """Logits of the rows kept, [rows kept, vocabulary]. token_ids, positions: [1, rows]."""
+        inputs = {"input_ids": token_ids, "position_ids": positions, "use_cache": False, KEYWORD: attend}
+        if self._cuts:
+            inputs["logits_to_keep"] = kept
+        logits: torch.Tensor = self._model(**inputs).logits[0]
+        return logits if self._cuts else logits[kept]
+
+
 class PackedForward:
     """A Forward through the attention interface."""
 
     def __init__(self, model: "PreTrainedModel", layers: Sequence[LayerPool], page_tokens: int) -> None:
-        self._model = model
+        self._model = PackedModel(model)
         self._layers = layers
         self._page_tokens = page_tokens
 
@@ -34,20 +52,4 @@ class PackedForward:
         step = plan(spans, self._page_tokens)
         ends = torch.tensor(step.rows).cumsum(0) - 1
         kept = ends[[span.completes for span in spans]]
-        return packed_logits(self._model, step.token_ids, step.positions, PagedAttend(self._layers, step), kept)
-
-
-def packed_logits(
-    model: "PreTrainedModel", token_ids: torch.Tensor, positions: torch.Tensor, attend: Attend, kept: torch.Tensor
-) -> torch.Tensor:
-    """Logits of the rows kept, [rows kept, vocabulary]. token_ids, positions: [1, rows]."""
-    cuts = "logits_to_keep" in inspect.signature(model.forward).parameters
-    output = model(
-        input_ids=token_ids,
-        position_ids=positions,
-        use_cache=False,
-        **({"logits_to_keep": kept} if cuts else {}),
-        **{KEYWORD: attend},
-    )
-    logits: torch.Tensor = output.logits[0]
-    return logits if cuts else logits[kept]
+        return self._model.logits(step.token_ids, step.positions, kept, PagedAttend(self._layers, step))

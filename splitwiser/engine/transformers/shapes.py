@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from splitwiser.engine.transformers.attention import Options
-from splitwiser.engine.transformers.cached_forward import cached_logits
-from splitwiser.engine.transformers.forward import packed_logits
+from splitwiser.engine.transformers.cached_forward import CachedModel
+from splitwiser.engine.transformers.forward import PackedModel
 from splitwiser.kv.layout import LayerShape
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def packed_shapes(model: "PreTrainedModel") -> tuple[LayerShape, ...]:
     """What each layer gives the attention interface. Raises NotImplementedError when not all of them call it."""
     recorder = ShapeRecorder()
     zero = torch.zeros(1, 1, dtype=torch.long)
-    packed_logits(model, zero, zero, recorder, zero[0])
+    PackedModel(model).logits(zero, zero, zero[0], recorder)
     _check_layers(model, list(recorder.shapes))
     _check_windows(model, recorder.options)
     return tuple(recorder.shapes.values())
@@ -47,7 +47,7 @@ def cached_shapes(model: "PreTrainedModel") -> tuple[LayerShape, ...]:
 
     cache = DynamicCache()
     zero = torch.zeros(1, 1, dtype=torch.long)
-    cached_logits(model, zero, zero, cache)
+    CachedModel(model).logits(zero, zero, cache)
     layers = cast("list[DynamicLayer]", cache.layers)
     shapes = {
         index: LayerShape(layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3])
