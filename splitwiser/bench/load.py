@@ -23,6 +23,8 @@ Build = Callable[[int, PlannedRequest], inference_pb2.GenerateRequest]
 class LoadObserver(Protocol):
     """Told of a run as it goes, on its event loop, so must not block: a progress bar, a terminal with the text."""
 
+    def on_planned(self, requests: int) -> None: ...
+
     def on_sent(self, index: int) -> None: ...
 
     def on_message(self, index: int, message: inference_pb2.GenerateResponse) -> None: ...
@@ -32,6 +34,9 @@ class LoadObserver(Protocol):
 
 class Silent:
     """An observer that looks away."""
+
+    def on_planned(self, requests: int) -> None:
+        pass
 
     def on_sent(self, index: int) -> None:
         pass
@@ -58,6 +63,7 @@ class LoadRun:
         Requests are built before the clock starts: making up a long prompt takes milliseconds.
         """
         requests = [(index, planned, self._build(index, planned)) for index, planned in enumerate(workload)]
+        self._observer.on_planned(len(requests))
         self._start_s = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             tasks = []

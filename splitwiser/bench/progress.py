@@ -13,10 +13,13 @@ from splitwiser.bench.records import RequestRecord
 class LoadBar(Silent):
     """A load observer: how many requests ended, and how many are in flight."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task("requests", total=total)
         self._in_flight = 0
+
+    def on_planned(self, requests: int) -> None:
+        self._progress.update(self._task, total=requests)
 
     def on_sent(self, index: int) -> None:
         self._change(1, 0)
@@ -44,8 +47,8 @@ class VerifyBars:
 
 
 @contextmanager
-def load_bar(total: int) -> Iterator[LoadBar]:
-    """A bar for a load run of total requests."""
+def load_bar(total: int | None = None) -> Iterator[LoadBar]:
+    """A bar for a load run; total, if it is known before the run says."""
     with _bars() as progress:
         yield LoadBar(progress, total)
 

@@ -7,15 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from splitwiser.config.schema import Settings
+from splitwiser.errors import SplitwiserError
 
 
 @contextmanager
 def temporary_settings(settings: Settings) -> Iterator[Settings]:
     """The settings with a run folder of their own, and any free loopback port for the router.
 
-    The folder is removed afterwards, but kept when the block raises: it holds the services' logs.
+    The folder is removed afterwards, but kept when the block fails and it holds services' logs: the error names them.
     """
     run_dir = Path(tempfile.mkdtemp(prefix="splitwiser-"))
     router = settings.router.model_copy(update={"listen": "127.0.0.1:0"})
-    yield settings.model_copy(update={"run_dir": run_dir, "router": router})
-    shutil.rmtree(run_dir)
+    logs_matter = False
+    try:
+        yield settings.model_copy(update={"run_dir": run_dir, "router": router})
+    except SplitwiserError:
+        logs_matter = (run_dir / "logs").exists()
+        raise
+    finally:
+        if not logs_matter:
+            shutil.rmtree(run_dir)

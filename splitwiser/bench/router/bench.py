@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 from splitwiser.bench.router.streams import Counts, Plan, Window
 from splitwiser.bench.statistics import quantile
@@ -106,10 +107,10 @@ async def _window(options: RouterBenchOptions, *, step_ms: float) -> Window:
                 output_tokens=options.output_tokens,
                 idle_requests=options.idle_requests,
             )
-            return await _measure(plan)
+            return await _measure(plan, settings.run_dir)
 
 
-async def _measure(plan: Plan) -> Window:
+async def _measure(plan: Plan, run_dir: Path) -> Window:
     """Run the client process; it leaves when it is done, and is ended when this is cancelled."""
     command = (sys.executable, "-m", "splitwiser.bench.router.streams", json.dumps(asdict(plan)))
     pipe = asyncio.subprocess.PIPE
@@ -121,9 +122,7 @@ async def _measure(plan: Plan) -> Window:
             client.kill()
             await client.wait()
     if client.returncode:
-        raise SplitwiserError(
-            f"the client process failed:\n{errors.decode()}", help="see the router's log in the run folder"
-        )
+        raise SplitwiserError(f"the client process failed:\n{errors.decode()}", help=f"see the logs in {run_dir}")
     fields = json.loads(output)
     return Window(**(fields | {"counts": Counts(**fields["counts"])}))
 

@@ -1,0 +1,41 @@
+"""Temporary stacks: their folder goes, unless it tells why something failed."""
+
+import shutil
+from pathlib import Path
+
+from splitwiser.bench.temporary import temporary_settings
+from splitwiser.config.schema import Settings
+from splitwiser.errors import StartupError
+
+
+def test_the_folder_goes_with_the_block() -> None:
+    with temporary_settings(Settings()) as settings:
+        (settings.run_dir / "logs").mkdir()
+    assert not settings.run_dir.exists()
+    assert settings.router.listen == "127.0.0.1:0"
+
+
+def fail(error: BaseException, *, with_logs: bool) -> Path:
+    """Raise the error in a measurement, with or without logs, and return its folder."""
+    settings = Settings()
+    try:
+        with temporary_settings(settings) as settings:
+            if with_logs:
+                (settings.run_dir / "logs").mkdir()
+            raise error
+    except (StartupError, KeyboardInterrupt):
+        return settings.run_dir
+
+
+def test_logs_of_a_failure_stay() -> None:
+    folder = fail(StartupError("no", help="none"), with_logs=True)
+    assert folder.exists()
+    shutil.rmtree(folder)
+
+
+def test_a_failure_without_logs_leaves_nothing() -> None:
+    assert not fail(StartupError("no", help="none"), with_logs=False).exists()
+
+
+def test_an_interrupted_measurement_leaves_nothing() -> None:
+    assert not fail(KeyboardInterrupt(), with_logs=True).exists()
