@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from splitwiser.errors import SplitwiserError, StaleHandle, WorkerLost
+from splitwiser.errors import Draining, SplitwiserError, StaleHandle, StoreLost, WorkerLost
 from splitwiser.routing.places import Places
 from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
 from splitwiser.routing.token_stream import TokenStream
@@ -19,7 +19,7 @@ from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing
 from splitwiser.v1 import decode_pb2, prefill_pb2
 
-RETRIED = (WorkerLost, StaleHandle)
+RETRIED = (WorkerLost, StaleHandle, Draining, StoreLost)
 """The request's pages went away with a worker; the prompt can be prefilled again, as long as nothing was decoded."""
 
 
