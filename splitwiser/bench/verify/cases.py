@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from splitwiser.bench.prompts import random_token_ids
+from splitwiser.engine.base import Sampling
+from splitwiser.rpc.convert import sampling_to_proto
 from splitwiser.text.model_info import ModelInfo
 from splitwiser.v1 import inference_pb2, sampling_pb2
 
+GREEDY = Sampling(temperature=0, top_p=1, top_k=0, seed=0)
 MAX_PROMPT_TOKENS = 1500
 MAX_OUTPUT_TOKENS = 128
 # First and last page whole, short of one token, and over by one; prompts of one chunk and of several.
@@ -17,26 +20,25 @@ BORDER_OUTPUTS = (128, 1, 17, 2, 16, 127)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request. temperature 0 is greedy; otherwise the same seed must give the same tokens in any company."""
+    """One request. Drawn with a seed, it must give the same tokens in any company, just as greedy ones do."""
 
     name: str
     prompt_ids: tuple[int, ...]
     max_tokens: int
     ignore_eos: bool = True
     stop_token_ids: tuple[int, ...] = ()
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    seed: int = 0
+    sampling: Sampling = GREEDY
+
+    @property
+    def greedy(self) -> bool:
+        return self.sampling.temperature == 0
 
     def request(self, attempt: str) -> inference_pb2.GenerateRequest:
         """The message; attempt tells its request id from that of the same case sent before."""
         return inference_pb2.GenerateRequest(
             request_id=f"verify-{self.name}-{attempt}",
             token_ids=inference_pb2.TokenIds(ids=self.prompt_ids),
-            sampling=sampling_pb2.SamplingParams(
-                temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, seed=self.seed
-            ),
+            sampling=sampling_to_proto(self.sampling),
             stop=sampling_pb2.StopConditions(
                 max_tokens=self.max_tokens, ignore_eos=self.ignore_eos, stop_token_ids=self.stop_token_ids
             ),
@@ -84,11 +86,12 @@ def seeded_cases(greedy: Sequence[Case], count: int, *, seed: int) -> list[Case]
         replace(
             case,
             name=f"seeded-{index}",
-            stop_token_ids=(),
-            temperature=random.choice((0.5, 0.8, 1.0, 1.5)),
-            top_p=random.choice((1.0, 0.9, 0.5)),
-            top_k=random.choice((0, 5, 50)),
-            seed=random.getrandbits(63),
+            sampling=Sampling(
+                temperature=random.choice((0.5, 0.8, 1.0, 1.5)),
+                top_p=random.choice((1.0, 0.9, 0.5)),
+                top_k=random.choice((0, 5, 50)),
+                seed=random.getrandbits(63),
+            ),
         )
         for index, case in enumerate(greedy[:count])
     ]

@@ -1,11 +1,9 @@
-"""Owns the verdict on each answer: greedy ones against the unsplit model, seeded ones against their first drawing."""
+"""Owns the verdict on each answer: its tokens and its end, against those of the unsplit model."""
 
 from dataclasses import dataclass
 
 from splitwiser.bench.verify.answers import Answer
 from splitwiser.bench.verify.cases import Case
-
-ENDS = ("STOP", "LENGTH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +33,12 @@ class FoundMismatch(Exception):
 
 
 class Judge:
-    """Takes one model's answers. expected has the greedy cases by name. fail_fast: take raises FoundMismatch."""
+    """Takes one model's answers. expected has the cases by name. fail_fast: take raises FoundMismatch."""
 
     def __init__(self, model: str, expected: dict[str, Expected], *, fail_fast: bool) -> None:
         self._model = model
         self._expected = expected
         self._fail_fast = fail_fast
-        self._drawn: dict[str, Expected] = {}
         self.answers: list[Answer] = []
         self.mismatches: list[Mismatch] = []
         self.seeded_mismatches: list[Mismatch] = []
@@ -51,20 +48,20 @@ class Judge:
         self.answers.append(answer)
         found = self._compare(answer)
         if found:
-            (self.mismatches if answer.case.temperature == 0 else self.seeded_mismatches).append(found)
+            (self.mismatches if answer.case.greedy else self.seeded_mismatches).append(found)
             if self._fail_fast:
                 raise FoundMismatch
 
     def greedy_requests(self) -> int:
         """Different greedy cases that were answered."""
-        return len({answer.case.name for answer in self.answers if answer.case.name in self._expected})
+        return len({answer.case.name for answer in self.answers if answer.case.greedy})
 
     def handed_over(self) -> list[Case]:
         """The case of each answer whose pages decode took over: all that went on after token 0."""
         return [answer.case for answer in self.answers if len(answer.tokens) > 1]
 
     def _compare(self, answer: Answer) -> Mismatch | None:
-        expected = self._expected.get(answer.case.name) or self._first_drawing(answer)
+        expected = self._expected[answer.case.name]
         if (answer.tokens, answer.end) == (expected.tokens, expected.end):
             return None
         pairs = zip(answer.tokens, expected.tokens, strict=False)
@@ -80,8 +77,3 @@ class Judge:
             expected_end=expected.end,
             got_end=answer.end,
         )
-
-    def _first_drawing(self, answer: Answer) -> Expected:
-        # An error is never right, not even twice.
-        end = answer.end if answer.end in ENDS else " or ".join(ENDS)
-        return self._drawn.setdefault(answer.case.name, Expected(answer.tokens, end))

@@ -6,17 +6,16 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from splitwiser.bench.verify.cases import Case
-from splitwiser.engine.base import Sampling
 from splitwiser.engine.sim.reference import expected_tokens
 from splitwiser.errors import StartupError
 
 ARCHITECTURES = ("llama", "opt", "qwen3", "gpt_neox")
 LONGEST_LINE_BYTES = 2**20
-GREEDY = Sampling(temperature=0, top_p=1, top_k=0, seed=0)
 
 
 class Reference(Protocol):
@@ -26,7 +25,7 @@ class Reference(Protocol):
         """Names and where each model is: that one, or if it is empty the usual ones, made in folder."""
 
     async def unstopped(self, model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
-        """Each greedy case's max_tokens tokens when nothing stops it. model: a folder or id."""
+        """Each case's max_tokens tokens when nothing stops it. model: a folder or id."""
 
 
 class SimReference:
@@ -40,7 +39,7 @@ class SimReference:
         """As Reference has it."""
         answers = []
         for case in cases:
-            answers.append(expected_tokens(case.prompt_ids, case.max_tokens, GREEDY))
+            answers.append(expected_tokens(case.prompt_ids, case.max_tokens, case.sampling))
             on_answer()
         return answers
 
@@ -63,7 +62,7 @@ class TorchReference:
 
     async def unstopped(self, model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
         """As Reference has it."""
-        await self._send([model, [[case.prompt_ids, case.max_tokens] for case in cases]])
+        await self._send([model, [[case.prompt_ids, case.max_tokens, asdict(case.sampling)] for case in cases]])
         answers = []
         for _ in cases:
             answers.append(await self._line())

@@ -25,7 +25,7 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """One model's part. requests: greedy ones, compared with the unsplit model; seeded ones are each sent twice."""
+    """One model's part. requests: greedy ones. seeded_requests: drawn with a seed, each sent twice in other company."""
 
     model: str
     requests: int

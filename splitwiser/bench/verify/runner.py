@@ -9,7 +9,7 @@ from typing import Protocol
 from splitwiser.bench.footprint import weights_footprint
 from splitwiser.bench.temporary import temporary_settings
 from splitwiser.bench.verify.answers import Answer, Asker
-from splitwiser.bench.verify.cases import greedy_cases
+from splitwiser.bench.verify.cases import greedy_cases, seeded_cases
 from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, surplus_pages
 from splitwiser.bench.verify.judge import FoundMismatch, Judge
 from splitwiser.bench.verify.plan import Plan, make_plan
@@ -97,8 +97,9 @@ class ModelRun:
     async def _plan(self) -> Plan:
         info, _ = load_model(self._settings)
         requests, seed = self._options.requests, self._options.seed
-        drawn = greedy_cases(requests, info, seed=seed)
-        on_answer = self._counting("reference", requests)
+        greedy = greedy_cases(requests, info, seed=seed)
+        drawn = [*greedy, *seeded_cases(greedy, max(2, requests // 5), seed=seed)]
+        on_answer = self._counting("reference", len(drawn))
         unstopped = await self._reference.unstopped(self._settings.engine.model, drawn, on_answer)
         return make_plan(drawn, unstopped, eos_token_ids=info.eos_token_ids, seed=seed)
 

@@ -20,7 +20,7 @@ async def test_the_sim_engine_passes() -> None:
     assert (result.requests, result.seeded_requests, result.weight_copies) == (20, 4, 1)
     assert result.handoff.pages == result.handoff.pages_expected > 100
     assert result.handoff.bytes_copied == 0
-    assert seen[19] == ("reference", 20, 20)
+    assert seen[23] == ("reference", 24, 24)
     assert seen[-1] == ("answers", 38, 38)
 
 

@@ -12,6 +12,7 @@ from splitwiser.bench.verify.cases import (
     seeded_cases,
     with_stops,
 )
+from splitwiser.engine.base import Sampling
 from splitwiser.text.model_info import ModelInfo
 
 MODEL = ModelInfo("m", max_tokens=4096, vocab_size=300, eos_token_ids=frozenset({7}), engine="sim")
@@ -52,12 +53,12 @@ def test_seeded_cases_are_drawn_and_keep_their_prompts() -> None:
     greedy = greedy_cases(10, MODEL, seed=0)
     seeded = seeded_cases(greedy, 4, seed=0)
     assert [case.prompt_ids for case in seeded] == [case.prompt_ids for case in greedy[:4]]
-    assert all(case.temperature > 0 for case in seeded)
-    assert len({case.seed for case in seeded}) == 4
+    assert not any(case.greedy for case in seeded)
+    assert len({case.sampling.seed for case in seeded}) == 4
 
 
 def test_a_request_carries_everything_and_is_unique_by_attempt() -> None:
-    case = Case("c", (1, 2), 5, ignore_eos=False, stop_token_ids=(9,), temperature=0.5, top_p=0.9, top_k=3, seed=11)
+    case = Case("c", (1, 2), 5, ignore_eos=False, stop_token_ids=(9,), sampling=Sampling(0.5, 0.9, 3, 11))
     request = case.request("first")
     assert request.request_id != case.request("second").request_id
     assert list(request.token_ids.ids) == [1, 2]

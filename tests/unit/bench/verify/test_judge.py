@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 
 from splitwiser.bench.verify.answers import Answer
-from splitwiser.bench.verify.cases import Case
+from splitwiser.bench.verify.cases import GREEDY, Case
 from splitwiser.bench.verify.judge import Expected, FoundMismatch, Judge
 from splitwiser.bench.verify.report import Handoff, ModelResult, VerifyReport
 
 CASE = Case("greedy-0", (1, 2, 3), 4)
-SEEDED = replace(CASE, name="seeded-0", temperature=1.0)
+SEEDED = replace(CASE, name="seeded-0", sampling=replace(GREEDY, temperature=1.0))
+
+EXPECTED = {"greedy-0": Expected([5, 6, 7, 8], "LENGTH"), "seeded-0": Expected([1, 2], "LENGTH")}
 
 
 def judge(*, fail_fast: bool = False) -> Judge:
-    return Judge("m", {"greedy-0": Expected([5, 6, 7, 8], "LENGTH")}, fail_fast=fail_fast)
+    return Judge("m", EXPECTED, fail_fast=fail_fast)
 
 
 def test_the_right_answer_passes() -> None:
@@ -44,19 +46,12 @@ def test_any_difference_is_a_mismatch(tokens: list[int], end: str, position: int
     assert found.got == tuple(tokens[position : position + 3])
 
 
-def test_a_drawing_must_come_again() -> None:
+def test_a_drawing_is_counted_apart() -> None:
     taken = judge()
     for tokens in ([1, 2], [1, 2], [1, 3]):
         taken.take(Answer(SEEDED, tokens, "LENGTH"))
     assert [found.position for found in taken.seeded_mismatches] == [1]
     assert (taken.mismatches, taken.greedy_requests()) == ([], 0)
-
-
-def test_an_error_is_never_right_even_twice() -> None:
-    taken = judge()
-    for _ in range(2):
-        taken.take(Answer(SEEDED, [1], "WORKER_LOST: gone"))
-    assert len(taken.seeded_mismatches) == 2
 
 
 def test_fail_fast_ends_at_the_first_mismatch() -> None:
