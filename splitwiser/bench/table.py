@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from rich import box
 from rich.table import Table
 
 from splitwiser.bench.records import RequestRecord
@@ -14,34 +15,27 @@ SERVER_ROWS = {"queue_ms": "router queue", "prefill_queue_ms": "prefill queue", 
 
 def report_table(report: LoadReport) -> Table:
     """Quantiles with their intervals, one row a latency."""
-    table = Table(
-        title=f"{report.workload}: {report.completed} of {report.requests} requests in {report.duration_s:.1f} s"
-    )
-    table.add_column("ms")
+    title = f"{report.workload}: {report.completed} of {report.requests} requests in {report.duration_s:.1f} s"
+    table = Table("ms", title=title, caption=_caption(report), box=box.SIMPLE)
     for column in ("mean", "p50", "p90", "p99", "max"):
         table.add_column(column, justify="right")
     for name, values in _rows(report):
         quantiles = (_interval(estimate) for estimate in (values.p50, values.p90, values.p99))
-        table.add_row(name, f"{values.mean:.1f}", *quantiles, f"{values.max:.1f}")
-    table.caption = _caption(report)
+        table.add_row(name, _short(values.mean), *quantiles, _short(values.max))
     return table
 
 
 def requests_table(records: Sequence[RequestRecord]) -> Table:
-    """One row a request: its lengths, TTFT, mean ITL, hand-off, queue and end."""
-    table = Table("request", "prompt", "output", "TTFT ms", "ITL p50 ms", "hand-off ms", "queue ms", "e2e ms", "end")
+    """One row a request: its lengths, TTFT, median ITL, hand-off, queues together, and the whole; and its end."""
+    names = ("#", "prompt", "output", "TTFT", "ITL p50", "hand-off", "queue", "total", "end")
+    table = Table(*names, title="tokens and milliseconds", box=box.SIMPLE)
     for column in table.columns[1:-1]:
         column.justify = "right"
     for r in records:
-        queue_ms = r.server_ms.get("queue_ms", 0.0) + r.server_ms.get("prefill_queue_ms", 0.0)
+        itl_s = median(r.itl_s) if r.itl_s else None
         handoff_ms = r.server_ms.get("grant_to_first_step_ms", 0.0)
-        latencies = (
-            _ms(r.ttft_s),
-            _ms(median(r.itl_s) if r.itl_s else None),
-            f"{handoff_ms:.1f}",
-            f"{queue_ms:.1f}",
-            _ms(r.e2e_s),
-        )
+        queue_ms = r.server_ms.get("queue_ms", 0.0) + r.server_ms.get("prefill_queue_ms", 0.0)
+        latencies = (_ms(r.ttft_s), _ms(itl_s), _short(handoff_ms), _short(queue_ms), _ms(r.e2e_s))
         table.add_row(str(r.index), str(r.prompt_tokens), str(r.output_tokens), *latencies, r.outcome.reason)
     return table
 
@@ -72,8 +66,14 @@ def _caption(report: LoadReport) -> str:
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.1f} ({estimate.low:.1f}-{estimate.high:.1f})"
+    return f"{_short(estimate.value)} ({_short(estimate.low)}-{_short(estimate.high)})"
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e3:.1f}"
+    return "-" if seconds is None else _short(seconds * 1e3)
+
+
+def _short(value: float) -> str:
+    """Three digits: what a measurement is worth, and what a terminal has room for."""
+    decimals = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{decimals}f}"

@@ -73,7 +73,7 @@ def test_the_table_shows_latencies_with_intervals_and_phases_of_the_server() -> 
     text = shown(report_table(report))
     assert "TTFT" in text
     assert "router queue" in text
-    assert "100.0 (100.0-300.0)" in text
+    assert "100 (100-300)" in text
 
 
 def shown(table: object) -> str:
