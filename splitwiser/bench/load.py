@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from splitwiser.bench.records import OK, Arrived, Outcome, RequestRecord
@@ -79,40 +80,51 @@ class LoadRun:
     async def _request(
         self, index: int, planned: PlannedRequest, request: inference_pb2.GenerateRequest
     ) -> RequestRecord:
-        arrived: list[Arrived] = []
-        finish = inference_pb2.Finish()
-        sent_s = self._now_s()
+        noted = _Noted(sent_s=self._now_s())
         self._observer.on_sent(index)
         try:
             async with aclosing(self._send(request)) as answer:
                 async for message in answer:
-                    if message.token_ids:
-                        arrived.append(Arrived(self._now_s(), len(message.token_ids)))
-                    if message.HasField("finish"):
-                        finish = message.finish
+                    noted.take(message, self._now_s())
                     self._observer.on_message(index, message)
-            outcome = Outcome(OK, finish_name(finish.reason))
+            outcome = Outcome(OK, finish_name(noted.finish.reason))
         except SplitwiserError as error:
             outcome = Outcome(error.status, error.reason)
         record = RequestRecord(
             index=index,
             request_id=request.request_id,
             planned_s=planned.arrival_s,
-            sent_s=sent_s,
+            sent_s=noted.sent_s,
             finished_s=self._now_s(),
-            prompt_tokens=finish.usage.prompt_tokens or planned.prompt_tokens,
+            prompt_tokens=noted.finish.usage.prompt_tokens or planned.prompt_tokens,
             outcome=outcome,
-            arrived=tuple(arrived),
-            server_ms=_milliseconds(finish),
+            arrived=tuple(noted.arrived),
+            server_ms=noted.server_ms(),
         )
         self._observer.on_finished(record)
         return record
 
 
-def _milliseconds(finish: inference_pb2.Finish) -> dict[str, float]:
-    if not finish.HasField("timings"):
-        return {}
-    return {field.name: getattr(finish.timings, field.name) for field in finish.timings.DESCRIPTOR.fields}
+@dataclass(slots=True)
+class _Noted:
+    """What is known of a request while its answer comes."""
+
+    sent_s: float
+    arrived: list[Arrived] = field(default_factory=list)
+    finish: inference_pb2.Finish = field(default_factory=inference_pb2.Finish)
+
+    def take(self, message: inference_pb2.GenerateResponse, now_s: float) -> None:
+        if message.token_ids:
+            self.arrived.append(Arrived(now_s, len(message.token_ids)))
+        if message.HasField("finish"):
+            self.finish = message.finish
+
+    def server_ms(self) -> dict[str, float]:
+        """The echoed timings by name; empty if there are none."""
+        if not self.finish.HasField("timings"):
+            return {}
+        timings = self.finish.timings
+        return {descriptor.name: getattr(timings, descriptor.name) for descriptor in timings.DESCRIPTOR.fields}
 
 
 def finish_name(reason: sampling_pb2.FinishReason) -> str:

@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from splitwiser.bench.process import CLOCK_TICKS_PER_S
 from splitwiser.bench.router.streams import Counts, Plan, Window
 from splitwiser.bench.statistics import quantile
 from splitwiser.bench.temporary import temporary_settings
@@ -45,7 +46,7 @@ class Streamed:
     messages: int
     tokens_per_message: float
     requests: int
-    text_bytes: int
+    text_chars: int
     wall_s: float
     router_cpu_s: float
     client_cpu_s: float
@@ -130,12 +131,12 @@ async def _measure(plan: Plan, run_dir: Path) -> Window:
 def _streamed(window: Window) -> Streamed:
     counts = window.counts
     return Streamed(
-        tokens_per_router_cpu_second=counts.tokens / window.router_cpu_s,
+        tokens_per_router_cpu_second=counts.tokens / max(window.router_cpu_s, 1 / CLOCK_TICKS_PER_S),
         tokens=counts.tokens,
         messages=counts.messages,
         tokens_per_message=counts.tokens / max(1, counts.messages),
         requests=counts.requests,
-        text_bytes=counts.text_bytes,
+        text_chars=counts.text_chars,
         wall_s=window.wall_s,
         router_cpu_s=window.router_cpu_s,
         client_cpu_s=window.client_cpu_s,

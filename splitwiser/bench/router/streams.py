@@ -33,11 +33,11 @@ class Plan:
 
 @dataclass(slots=True)
 class Counts:
-    """Totals since the start."""
+    """Totals since the start. messages are those that carried tokens."""
 
     tokens: int = 0
     messages: int = 0
-    text_bytes: int = 0
+    text_chars: int = 0
     requests: int = 0
 
     def since(self, start: Self) -> "Counts":
@@ -90,8 +90,8 @@ async def _stream(client: Client, plan: Plan, index: int, counts: Counts) -> Non
         async with aclosing(client.generate(_request(plan, seed, output_tokens))) as answer:
             async for message in answer:
                 counts.tokens += len(message.token_ids)
-                counts.messages += 1
-                counts.text_bytes += len(message.text)
+                counts.messages += bool(message.token_ids)
+                counts.text_chars += len(message.text)
         counts.requests += 1
         seed, output_tokens = seed + 1, plan.output_tokens
 

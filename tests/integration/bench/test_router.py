@@ -18,5 +18,5 @@ async def test_the_router_is_measured() -> None:
     assert len(report.handoffs_ms) == 10
     assert 0 < fields["grant_to_first_step_ms_p50"] <= fields["grant_to_first_step_ms_p99"]
     # One message a token where the engine is no faster than the router.
-    assert 0.8 < report.paced.tokens_per_message <= 1.2
+    assert 1.0 <= report.paced.tokens_per_message < 1.2
     assert report.paced.router_cpu_s < report.paced.wall_s * 1.5

@@ -30,8 +30,8 @@ async def test_every_stream_is_followed_by_the_next(tmp_path: Path) -> None:
     assert window.handoffs_ms == [2.5, 2.5, 2.5]
     assert window.counts.requests >= 4
     assert window.counts.tokens > 20 * window.counts.requests / 2
-    assert window.counts.messages >= window.counts.tokens
-    assert window.counts.text_bytes == window.counts.tokens
+    assert window.counts.messages == window.counts.tokens
+    assert window.counts.text_chars == window.counts.tokens
     assert window.wall_s == pytest.approx(0.5, abs=0.2)
     assert 0 < window.router_cpu_s <= window.wall_s * 2
 
