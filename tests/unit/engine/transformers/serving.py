@@ -37,6 +37,12 @@ def random_requests(count: int, *, seed: int, longest: int, most_tokens: int) ->
     ]
 
 
+def requests_of(lengths: Sequence[int], *, tokens: int, seed: int) -> list[Request]:
+    """Random prompts of these lengths."""
+    random = Random(seed)
+    return [Request(tuple(random.randrange(512) for _ in range(length)), tokens) for length in lengths]
+
+
 def settings_of(model: Path, *, pages: int = 1024, page_tokens: int = 16) -> Settings:
     """The settings that matter to the engine."""
     return Settings(

@@ -10,16 +10,14 @@ import pytest
 from splitwiser.engine.base import Sampling
 from splitwiser.engine.transformers.reference import Reference
 from splitwiser.engine.transformers.tiny import ARCHITECTURES
-from tests.unit.engine.transformers.serving import Request, load_pair, random_requests
+from tests.unit.engine.transformers.serving import load_pair, random_requests, requests_of
 
 BORDERS = [1, 2, 15, 16, 17, 199, 200, 201, 511, 512, 513]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 async def test_greedy_tokens_are_those_of_generate(architecture: str, tiny_model: Callable[[str], Path]) -> None:
-    random = Random(5)
-    at_borders = [Request(tuple(random.randrange(512) for _ in range(length)), 6) for length in BORDERS]
-    requests = at_borders + random_requests(9, seed=6, longest=700, most_tokens=40)
+    requests = requests_of(BORDERS, tokens=6, seed=5) + random_requests(9, seed=6, longest=700, most_tokens=40)
     reference = Reference(str(tiny_model(architecture)))
     expected = [reference.generate(request.prompt_ids, request.tokens) for request in requests]
     async with await load_pair(tiny_model(architecture)) as pair:
@@ -45,7 +43,7 @@ async def test_seeded_tokens_are_those_of_generate_in_any_company(tiny_model: Ca
 
 async def test_decode_reads_the_prompt_from_the_pool(tiny_model: Callable[[str], Path]) -> None:
     # Were the prompt recomputed, or its KV carried along in private, wiping the pool would change nothing.
-    requests = [Request(tuple(range(10, 10 + length)), 12) for length in (9, 60, 250)]
+    requests = requests_of((9, 60, 250), tokens=12, seed=10)
     async with await load_pair(tiny_model("llama")) as pair:
         untouched = [(await pair.serve([request]))[0] for request in requests]
         pair.between = pair.wipe_pool
@@ -56,8 +54,8 @@ async def test_decode_reads_the_prompt_from_the_pool(tiny_model: Callable[[str],
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-async def test_fifty_requests_of_every_length(architecture: str, tiny_model: Callable[[str], Path]) -> None:
-    requests = random_requests(50, seed=11, longest=1500, most_tokens=128)
+async def test_long_requests_in_a_crowd(architecture: str, tiny_model: Callable[[str], Path]) -> None:
+    requests = random_requests(20, seed=11, longest=1500, most_tokens=80)
     reference = Reference(str(tiny_model(architecture)))
     expected = [reference.generate(request.prompt_ids, request.tokens) for request in requests]
     async with await load_pair(tiny_model(architecture), chunk_tokens=512) as pair:
