@@ -6,6 +6,7 @@ model bears that keeps one key and one value for each layer and token.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,38 +36,39 @@ class Interface:
 @torch.inference_mode()
 def choose_interface(model: "PreTrainedModel") -> Interface:
     """The first interface that passes self_check. Raises StartupError when neither does."""
-    own = model.config._attn_implementation
+    through_cache = partial(_through_cache, attention=model.config._attn_implementation)
     reasons = []
-    if model._can_set_attn_implementation():
-        # The library's own way of attending that knows every option: the others leave some out.
-        model.set_attn_implementation("eager")
-        native = self_check.native_logits(model)
-        register()
-        model.set_attn_implementation(NAME)
+    for kind, attempt in (("attention", _through_attention), ("cache", through_cache)):
         try:
-            return _proven(model, native, "attention", packed_shapes, PackedForward)
+            return attempt(model)
         except Exception as error:  # Whatever an unknown model raises when it is run in another way.
-            reasons.append(f"attention interface: {error}")
-        model.set_attn_implementation(own)
-    try:
-        return _proven(model, self_check.native_logits(model), "cache", cached_shapes, CachedForward)
-    except Exception as error:
-        reasons.append(f"cache interface: {error}")
+            reasons.append(f"{kind} interface: {error}")
     raise unsupported(model.config.model_type, f"it does not run over pages ({'; '.join(reasons)})")
 
 
-def _proven(
-    model: "PreTrainedModel",
-    native: torch.Tensor,
-    kind: str,
-    shapes_of: Callable[["PreTrainedModel"], tuple[LayerShape, ...]],
-    make: Callable[["PreTrainedModel", Sequence[LayerPool], int], Forward],
-) -> Interface:
-    shapes = shapes_of(model)
+def _through_attention(model: "PreTrainedModel") -> Interface:
+    if not model._can_set_attn_implementation():
+        raise NotImplementedError("its attention is its own")
+    # Of the library's ways to attend the one that knows every option: the others leave some out.
+    model.set_attn_implementation("eager")
+    native = self_check.native_logits(model)
+    register()
+    model.set_attn_implementation(NAME)
+    return _proven(model, native, Interface("attention", packed_shapes(model), partial(PackedForward, model)))
+
+
+def _through_cache(model: "PreTrainedModel", attention: str) -> Interface:
+    if model._can_set_attn_implementation():
+        model.set_attn_implementation(attention)
+    native = self_check.native_logits(model)
+    return _proven(model, native, Interface("cache", cached_shapes(model), partial(CachedForward, model)))
+
+
+def _proven(model: "PreTrainedModel", native: torch.Tensor, interface: Interface) -> Interface:
     dtype = str(model.dtype).removeprefix("torch.")
-    layout = PoolLayout("self check", dtype, self_check.PAGE_TOKENS, self_check.PAGES, shapes)
+    layout = PoolLayout("self check", dtype, self_check.PAGE_TOKENS, self_check.PAGES, interface.shapes)
     # Filled with NaN: a key that no row may see must not count, whatever an earlier owner left there.
     scratch = torch.full((layout.pool_bytes // model.dtype.itemsize,), torch.nan, dtype=model.dtype)
-    layers = map_pool(layout, scratch)
-    self_check.check(native, self_check.paged_logits(model, make(model, layers, layout.page_tokens)))
-    return Interface(kind, shapes, lambda layers, page_tokens: make(model, layers, page_tokens))
+    forward = interface.forward(map_pool(layout, scratch), layout.page_tokens)
+    self_check.check(native, self_check.paged_logits(model, forward))
+    return interface

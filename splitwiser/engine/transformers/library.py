@@ -50,12 +50,16 @@ def empty_model(config: "PreTrainedConfig", dtype: str) -> "PreTrainedModel":
     return model
 
 
-@contextmanager
-def _told(cause: str) -> Iterator[None]:
-    """No progress bars among a service's logs, and no traceback where a line will do."""
+def keep_quiet() -> None:
+    """No progress bars among a service's logs."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+
+
+@contextmanager
+def _told(cause: str) -> Iterator[None]:
+    keep_quiet()
     try:
         yield
     except Exception as error:  # Of any kind: the library runs code and reads formats of many makers.

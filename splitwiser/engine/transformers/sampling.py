@@ -30,7 +30,8 @@ def _is_filtered(sampling: Sampling) -> bool:
 
 def _draw(logits: torch.Tensor, samplings: Sequence[Sampling], indices: Sequence[int], filtered: bool) -> torch.Tensor:
     temperatures = torch.tensor([[s.temperature] for s in samplings], dtype=torch.float64)
-    scores = logits.double() / temperatures
+    # Less the greatest: a temperature near 0 would make infinities of both, and their difference no number.
+    scores = (logits.double() - logits.amax(dim=1, keepdim=True)) / temperatures
     weights = _filtered_weights(scores, samplings) if filtered else scores.softmax(dim=1)
     draws = [uniform(s.seed, index) for s, index in zip(samplings, indices, strict=True)]
     return _invert(weights, torch.tensor(draws, dtype=torch.float64)[:, None])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from splitwiser.engine.transformers.library import keep_quiet
 from splitwiser.engine.transformers.tiny_text import END_OF_TEXT_ID, save_tokenizer
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def make_tiny(folder: Path, architecture: str = "llama", *, seed: int = 0, **ove
     # Imported late: the library takes seconds, and a command line that only names this module should not pay.
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    keep_quiet()
     fields = _SHAPE | _OWN_NAMES.get(architecture, {}) | overrides
     config = AutoConfig.for_model(architecture, **{name: value for name, value in fields.items() if value is not None})
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,13 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     assert sample(rows, [Sampling(0, 0.3, 7, 1)] * 5, [0] * 5) == rows.argmax(1).tolist()
 
 
+def test_a_temperature_of_almost_zero_is_almost_greedy() -> None:
+    rows = logits(5)
+    for temperature in (1e-3, 1e-30, 5e-324):
+        for top_k in (0, 3):
+            assert sample(rows, [Sampling(temperature, 1, top_k, 1)] * 5, [0] * 5) == rows.argmax(1).tolist()
+
+
 def test_tokens_come_as_often_as_the_model_says() -> None:
     row = logits(1)
     counts = drawn(row, 20000, temperature=1.5)
