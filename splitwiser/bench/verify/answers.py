@@ -12,6 +12,7 @@ from splitwiser.rpc.client import Client
 from splitwiser.v1 import inference_pb2
 
 ANSWER_TIMEOUT_S = 600.0
+MOST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Asker:
         self._client = client
         self._places = asyncio.Semaphore(concurrency)
         self._on_first = on_first
+        self.refusals = 0
+        """Refusals of a busy stack, each followed by another try."""
 
     async def ask_all(self, cases: Iterable[Case], attempt: str, on_answer: Callable[[Answer], None]) -> None:
         """Send every case and tell on_answer of each as it ends. What on_answer raises ends the rest."""
@@ -42,16 +45,27 @@ class Asker:
             on_answer(await self.ask(case, attempt))
 
     async def ask(self, case: Case, attempt: str) -> Answer:
-        """One case's answer. An error of the service is an answer too."""
-        tokens: list[int] = []
+        """One case's answer. An error of the service is an answer too, but for a refusal that says when to try again."""
+        for number in range(MOST_TRIES):
+            tokens: list[int] = []
+            try:
+                # A new id each time: the refused one may still be known.
+                return Answer(case, tokens, await self._read(case.request(f"{attempt}-{number}"), tokens))
+            except SplitwiserError as error:
+                end = f"{error.reason}: {error.cause}"
+                if tokens or error.retry_after_s is None:
+                    return Answer(case, tokens, end)
+                self.refusals += 1
+                await asyncio.sleep(error.retry_after_s)
+        return Answer(case, [], end)
+
+    async def _read(self, request: inference_pb2.GenerateRequest, tokens: list[int]) -> str:
+        """Add the answer's tokens to tokens as they come, and return why it ended."""
         finish = inference_pb2.Finish()
-        try:
-            async with aclosing(self._client.generate(case.request(attempt), timeout_s=ANSWER_TIMEOUT_S)) as answer:
-                async for message in answer:
-                    if message.token_ids and not tokens and self._on_first:
-                        self._on_first()
-                    tokens.extend(message.token_ids)
-                    finish = message.finish
-        except SplitwiserError as error:
-            return Answer(case, tokens, f"{error.reason}: {error.cause}")
-        return Answer(case, tokens, finish_name(finish.reason))
+        async with aclosing(self._client.generate(request, timeout_s=ANSWER_TIMEOUT_S)) as answer:
+            async for message in answer:
+                if message.token_ids and not tokens and self._on_first:
+                    self._on_first()
+                tokens.extend(message.token_ids)
+                finish = message.finish
+        return finish_name(finish.reason)

@@ -25,7 +25,10 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """One model's part. requests: greedy ones. seeded_requests: drawn with a seed, each sent twice in other company."""
+    """One model's part. requests: greedy ones. seeded_requests: drawn with a seed, each sent twice in other company.
+
+    refusals: requests that a busy stack refused with a time to try again, and that were sent again.
+    """
 
     model: str
     requests: int
@@ -35,6 +38,7 @@ class ModelResult:
     weight_copies: int
     weight_bytes: int
     handoff: Handoff
+    refusals: int = 0
 
     @property
     def passed(self) -> bool:
@@ -78,6 +82,7 @@ class VerifyReport:
             "handoff_bytes_copied": sum(result.handoff.bytes_copied for result in self.results),
             "handoff_pages": sum(result.handoff.pages for result in self.results),
             "handoff_pages_expected": sum(result.handoff.pages_expected for result in self.results),
+            "refusals": sum(result.refusals for result in self.results),
             "examples": [asdict(mismatch) for mismatch in self.examples()],
             "engine": self.engine,
             "wall_s": self.wall_s,

@@ -79,7 +79,7 @@ class ModelRun:
         judge = Judge(self._name, plan.expected, fail_fast=self._options.fail_fast)
         async with LocalStack(self._settings) as stack, Client(stack.address) as client:
             with pool_view(stack.services["store"].pid) as pool:
-                await self._ask(plan, judge, client, pool)
+                refusals = await self._ask(plan, judge, client, pool)
                 handoff = await _handoff(stack, plan, judge, client, pool)
             workers = [status.pid for status in stack.services.values() if status.service in ("prefill", "decode")]
             footprint = weights_footprint(workers)
@@ -92,6 +92,7 @@ class ModelRun:
             weight_copies=footprint.weight_copies,
             weight_bytes=footprint.weight_bytes,
             handoff=handoff,
+            refusals=refusals,
         )
 
     async def _plan(self) -> Plan:
@@ -103,7 +104,8 @@ class ModelRun:
         unstopped = await self._reference.unstopped(self._settings.engine.model, drawn, on_answer)
         return make_plan(drawn, unstopped, eos_token_ids=info.eos_token_ids, seed=seed)
 
-    async def _ask(self, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> None:
+    async def _ask(self, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> int:
+        """Send both rounds; returns how often the stack was too busy."""
         on_answer = self._counting("answers", len(plan.first) + len(plan.second))
 
         def take(answer: Answer) -> None:
@@ -116,6 +118,7 @@ class ModelRun:
             await asker.ask_all(plan.second, "second", take)
         except* FoundMismatch:
             pass
+        return asker.refusals
 
     def _counting(self, stage: str, total: int) -> Callable[[], None]:
         done = count(1)

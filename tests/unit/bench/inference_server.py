@@ -13,20 +13,22 @@ from splitwiser.v1 import inference_pb2, inference_pb2_grpc, sampling_pb2
 
 
 class TinyInference(inference_pb2_grpc.InferenceServiceServicer):
-    """Waits first_s, then sends max_tokens tokens gap_s apart. Refuses priority 1.
+    """Waits first_s, then sends max_tokens tokens gap_s apart. Refuses the first refusals, and priority 1.
 
     events takes "started" and "cancelled" of every call.
     """
 
-    def __init__(self, first_s: float = 0.0, gap_s: float = 0.0) -> None:
+    def __init__(self, first_s: float = 0.0, gap_s: float = 0.0, refusals: int = 0) -> None:
         self.first_s = first_s
         self.gap_s = gap_s
+        self.refusals = refusals
         self.events: asyncio.Queue[str] = asyncio.Queue()
 
     async def Generate(  # noqa: N802
         self, request: inference_pb2.GenerateRequest, context: "grpc.aio.ServicerContext[object, object]"
     ) -> AsyncIterator[inference_pb2.GenerateResponse]:
-        if request.priority == 1:
+        self.refusals -= 1
+        if request.priority == 1 or self.refusals >= 0:
             await status.abort(context, Overloaded("the queue is full", help="wait", retry_after_s=0.1))
         self.events.put_nowait("started")
         try:

@@ -38,3 +38,16 @@ async def test_an_error_is_an_answer(tmp_path: Path) -> None:
     async with Client(f"unix:{tmp_path}/nobody.sock") as client:
         answer = await Asker(client, 1).ask(Case("c", (1,), 3), "first")
     assert answer.end.startswith("WORKER_LOST")
+
+
+async def test_a_refusal_that_says_when_is_followed_by_another_try(tmp_path: Path) -> None:
+    async with serving(TinyInference(refusals=2), tmp_path) as address, Client(address) as client:
+        asker = Asker(client, 1)
+        answer = await asker.ask(Case("c", (1,), 3), "first")
+    assert (answer.tokens, answer.end, asker.refusals) == ([0, 1, 2], "LENGTH", 2)
+
+
+async def test_endless_refusals_are_an_answer(tmp_path: Path) -> None:
+    async with serving(TinyInference(refusals=99), tmp_path) as address, Client(address) as client:
+        answer = await Asker(client, 1).ask(Case("c", (1,), 3), "first")
+    assert answer.end.startswith("OVERLOADED")
