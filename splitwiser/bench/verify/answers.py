@@ -45,7 +45,7 @@ class Asker:
             on_answer(await self.ask(case, attempt))
 
     async def ask(self, case: Case, attempt: str) -> Answer:
-        """One case's answer. An error of the service is an answer too, but for a refusal that says when to try again."""
+        """One case's answer. An error is an answer too, but for a refusal that says when to try again."""
         for number in range(MOST_TRIES):
             tokens: list[int] = []
             try:
