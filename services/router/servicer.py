@@ -87,7 +87,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self._intake.check_model(proto.model)
         return inference_pb2.GetModelResponse(
             model=self._model.name,
-            max_tokens=self._model.max_tokens,
+            max_tokens=self._intake.max_tokens,
             vocab_size=self._model.vocab_size,
             eos_token_ids=sorted(self._model.eos_token_ids),
             engine=self._model.engine,

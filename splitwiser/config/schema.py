@@ -98,7 +98,9 @@ class RedisSettings(Section):
     prefix: str = "splitwiser:"
     """First part of every key; stacks that share a server need one each."""
     timeout_s: Seconds = 0.2
-    """Longest wait for one answer; after it the registry counts as unavailable."""
+    """Longest wait for an answer about a request in flight, which goes on without it."""
+    open_timeout_s: Seconds = 2.0
+    """Longest wait of a new request, which is refused without it. Long enough for a burst on a busy machine."""
     lease_s: Seconds = 20.0
     """How long the entry of a request outlives its last renewal."""
 

@@ -22,7 +22,7 @@ class FinishReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. temperature 0 is greedy; top_k 0 means all. Token i of a request depends on (seed, i) alone."""
+    """How tokens are drawn. temperature 0 is greedy, top_k 0 means all. Token i of a request depends on (seed, i)."""
 
     temperature: float
     top_p: float
@@ -32,7 +32,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When a sequence ends: after max_tokens, or at a token of stop_token_ids (end of sequence included, unless ignored)."""
+    """When a sequence ends: after max_tokens, or at a token of stop_token_ids (the model's own ends are among them)."""
 
     max_tokens: int
     stop_token_ids: frozenset[int]
@@ -110,10 +110,10 @@ class PrefillEngine(Protocol):
     def pages(self) -> OwnedPages: ...
 
     async def run(self) -> None:
-        """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation; raises when the engine is broken."""
+        """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation; raises when the engine breaks."""
 
     async def prefill(self, job: PrefillJob) -> Prefilled:
-        """Wait for pages and a place in a batch, run the prompt, and return it; the caller then owns the result's pages.
+        """Wait for pages and a place in a batch, then run the prompt; the caller owns the result's pages.
 
         Cancelling stops the work at the next chunk border and frees the pages.
         """

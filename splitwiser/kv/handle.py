@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Epoch:
-    """The fence. A restarted store draws a new incarnation, every grant raises the counter: no pair ever comes twice."""
+    """The fence. A restarted store draws a new incarnation, a grant raises the counter: no pair ever comes twice."""
 
     incarnation: int
     counter: int

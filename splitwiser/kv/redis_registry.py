@@ -1,6 +1,6 @@
 """Owns the registry in Redis: the only place that speaks to it. What Redis answers is data of a stranger's.
 
-No call waits longer than timeout_s, however Redis fails, and none is tried again here.
+No call waits longer than its timeout, however Redis fails, and none is tried again here.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ class RedisOptions(Protocol):
     @property
     def timeout_s(self) -> float: ...
     @property
+    def open_timeout_s(self) -> float: ...
+    @property
     def lease_s(self) -> float: ...
 
 
@@ -39,6 +41,7 @@ class RedisRegistry:
     def __init__(self, options: RedisOptions) -> None:
         self._prefix = options.prefix + "request:"
         self._timeout_s = options.timeout_s
+        self._open_timeout_s = options.open_timeout_s
         self._lease_ms = round(options.lease_s * 1000)
         self._redis = aioredis.Redis(connection_pool=_pool(options))
         self._open = self._redis.register_script(redis_scripts.OPEN)
@@ -47,7 +50,7 @@ class RedisRegistry:
 
     async def open(self, request_id: str) -> None:
         """As Registry has it."""
-        answer = await self._run(self._open, request_id)
+        answer = await self._answer(self._call(self._open, request_id), self._open_timeout_s)
         if answer == b"duplicate":
             raise DuplicateRequest(
                 f"request {request_id} is in flight", field="request_id", help="use a new id, or wait for its end"
@@ -55,11 +58,11 @@ class RedisRegistry:
 
     async def grant(self, request_id: str, handle: KvHandle) -> None:
         """As Registry has it."""
-        await self._run(self._grant, request_id, handle.store, handle.handle_id, str(handle.epoch))
+        await self._answer(self._call(self._grant, request_id, handle.store, handle.handle_id, str(handle.epoch)))
 
     async def claim(self, request_id: str, epoch: Epoch) -> None:
         """As Registry has it."""
-        answer = await self._run(self._claim, request_id, str(epoch))
+        answer = await self._answer(self._call(self._claim, request_id, str(epoch)))
         if answer in (b"claimed", b"other_epoch"):
             raise StaleHandle(f"the KV of request {request_id} was claimed or granted anew", help="prefill it again")
 
@@ -86,12 +89,13 @@ class RedisRegistry:
     def _key(self, request_id: str) -> str:
         return self._prefix + request_id
 
-    async def _run(self, script: Any, request_id: str, *arguments: str) -> object:
-        return await self._answer(script(keys=[self._key(request_id)], args=[self._lease_ms, *arguments]))
+    def _call(self, script: Any, request_id: str, *arguments: str) -> Awaitable[object]:
+        call: Awaitable[object] = script(keys=[self._key(request_id)], args=[self._lease_ms, *arguments])
+        return call
 
-    async def _answer(self, call: Awaitable[object]) -> object:
+    async def _answer(self, call: Awaitable[object], timeout_s: float | None = None) -> object:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s or self._timeout_s):
                 return await call
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError. The text may hold a server's address, never a key's value.
@@ -104,9 +108,9 @@ def _pool(options: RedisOptions) -> aioredis.BlockingConnectionPool:
         return aioredis.BlockingConnectionPool.from_url(
             options.url,
             max_connections=MAX_CONNECTIONS,
-            timeout=options.timeout_s,
-            socket_timeout=options.timeout_s,
-            socket_connect_timeout=options.timeout_s,
+            timeout=options.open_timeout_s,
+            socket_timeout=options.open_timeout_s,
+            socket_connect_timeout=options.open_timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as error:

@@ -34,15 +34,16 @@ class Answer:
 
     def message(self, token_ids: list[int]) -> inference_pb2.GenerateResponse:
         """The next message: the text that these tokens complete."""
-        text, count = "", 0
-        for count, token_id in enumerate(token_ids, 1):
+        text, taken = "", list[int]()
+        for token_id in token_ids:
+            taken.append(token_id)
             text += self._stop.add(self._detokenizer.add(token_id))
             if self.stopped:
                 break
-        self.tokens += count
+        self.tokens += len(taken)
         self._texts.append(text)
         request_id, self._request_id = self._request_id, ""
-        return inference_pb2.GenerateResponse(request_id=request_id, text=text, token_ids=token_ids[:count])
+        return inference_pb2.GenerateResponse(request_id=request_id, text=text, token_ids=taken)
 
     def end(
         self, outcome: Outcome | None, times: PhaseTimes | None

@@ -35,7 +35,8 @@ class Intake:
         self._model = model
         self._tokenizer = tokenizer
         self._limits = limits
-        self._max_tokens = min(model.max_tokens, limits.max_request_tokens)
+        self.max_tokens = min(model.max_tokens, limits.max_request_tokens)
+        """Prompt and completion together, as model and pool allow."""
 
     def request_id(self, proto: inference_pb2.GenerateRequest) -> str:
         """The caller's id, or a new one."""
@@ -104,12 +105,12 @@ class Intake:
         return prompt_ids
 
     def _completion_tokens(self, stop: sampling_pb2.StopConditions, prompt_tokens: int) -> int:
-        room = self._max_tokens - prompt_tokens
+        room = self.max_tokens - prompt_tokens
         if room < 1:
             raise PromptTooLong(
-                f"the prompt has {prompt_tokens} tokens; with one generated token {self._max_tokens} fit",
+                f"the prompt has {prompt_tokens} tokens; with one generated token {self.max_tokens} fit",
                 field="prompt",
-                help=f"shorten the prompt to {self._max_tokens - 1} tokens or fewer",
+                help=f"shorten the prompt to {self.max_tokens - 1} tokens or fewer",
             )
         if not stop.HasField("max_tokens"):
             return min(self._limits.default_max_tokens, room)

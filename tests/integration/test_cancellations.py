@@ -57,7 +57,7 @@ async def test_random_cancellations_leave_nothing_behind() -> None:
     random = Random(1)
     manners: Counter[str] = Counter()
     # Patient with Redis: what is tested is what stays behind, not how busy the machine is.
-    with running_stack(redis={"timeout_s": 5.0}) as stack:
+    with running_stack() as stack:
         async with Client(stack.address) as client:
             places = asyncio.Semaphore(AT_ONCE)
 

@@ -152,7 +152,7 @@ async def every_call_fails_in_time(registry: Registry) -> None:
 
 
 async def test_a_redis_that_hangs_refuses_or_comes_back_empty_costs_only_the_timeout(redis_server: RedisServer) -> None:
-    registry = RedisRegistry(RedisSettings(url=redis_server.url, timeout_s=0.1))
+    registry = RedisRegistry(RedisSettings(url=redis_server.url, timeout_s=0.1, open_timeout_s=0.1))
     await registry.open("r1")
     redis_server.pause()
     await every_call_fails_in_time(registry)
