@@ -57,7 +57,7 @@ async def demo(settings: Settings, options: DemoOptions) -> None:
         with Board(console) as board:
             settings = await with_model(settings, board.say)
             stack = await running.enter_async_context(LocalStack(settings, on_change=board.show))
-        with DemoScreen(console, len(workload), started_s) as screen:
+        with DemoScreen(console, started_s) as screen:
             records = await _send(stack.address, workload, screen)
     console.print(requests_table(records))
     console.print(report_table(summarise(workload, records, target=settings.engine.model or "sim")))

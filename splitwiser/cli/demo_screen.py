@@ -26,11 +26,11 @@ _COLUMNS = (
 class DemoScreen(AbstractContextManager["DemoScreen"]):
     """A load observer. started_s: when the demo began, by time.monotonic."""
 
-    def __init__(self, console: Console, requests: int, started_s: float) -> None:
+    def __init__(self, console: Console, started_s: float) -> None:
         self._console = console
         self._started_s = started_s
         self._progress = Progress(*_COLUMNS, console=console)
-        self._task = self._progress.add_task("requests", total=requests, tokens=0)
+        self._task = self._progress.add_task("requests", total=None, tokens=0)
         self._tokens = 0
         self._streams: dict[int, str] = {}
         live = Live(console=console, get_renderable=self._picture, transient=True)
@@ -46,6 +46,9 @@ class DemoScreen(AbstractContextManager["DemoScreen"]):
     ) -> None:
         if self._live:
             self._live.stop()
+
+    def on_planned(self, requests: int) -> None:
+        self._progress.update(self._task, total=requests)
 
     def on_sent(self, index: int) -> None:
         self._streams[index] = ""

@@ -110,7 +110,7 @@ class PrefillEngine(Protocol):
     def pages(self) -> OwnedPages: ...
 
     async def run(self) -> None:
-        """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation; raises when the engine breaks."""
+        """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation, raises when it breaks."""
 
     async def prefill(self, job: PrefillJob) -> Prefilled:
         """Wait for pages and a place in a batch, then run the prompt; the caller owns the result's pages.

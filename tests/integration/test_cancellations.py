@@ -56,7 +56,6 @@ async def _read(client: Client, prompt: list[int], count: int, most: int) -> lis
 async def test_random_cancellations_leave_nothing_behind() -> None:
     random = Random(1)
     manners: Counter[str] = Counter()
-    # Patient with Redis: what is tested is what stays behind, not how busy the machine is.
     with running_stack() as stack:
         async with Client(stack.address) as client:
             places = asyncio.Semaphore(AT_ONCE)
