@@ -21,7 +21,7 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _pool_shares, _beat, _redis, _otlp)
+    checks = (_listen, _device, _pool_shares, _beat, _redis, _otlp)
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -42,6 +42,16 @@ def _listen(settings: Settings) -> Found:
     if isinstance(address, TcpAddress) and not (address.is_loopback or settings.router.allow_plaintext):
         remedy = "listen on 127.0.0.1, or set router.allow_plaintext where the network itself is trusted"
         yield "router.listen", listen, "would serve plaintext beyond this machine", remedy
+
+
+def _device(settings: Settings) -> Found:
+    engine, gpu = settings.engine, settings.gpu
+    if engine.device == "cuda" and engine.kind == "sim":
+        yield "engine.device", engine.device, "the sim engine computes on a CPU", "give --engine transformers"
+    for phase, percent in (("prefill", gpu.prefill_sm_percent), ("decode", gpu.decode_sm_percent)):
+        if gpu.sharing != "mps" and percent < 100:
+            remedy = "set gpu.sharing=mps, or leave the share at 100"
+            yield f"gpu.{phase}_sm_percent", percent, "only MPS caps multiprocessors", remedy
 
 
 def _pool_shares(settings: Settings) -> Found:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Percent = Annotated[int, Field(gt=0, le=100)]
 
 
 class Section(BaseModel):
@@ -23,8 +24,8 @@ class EngineSettings(Section):
     """A Hugging Face id or a folder. Empty: the built-in model of the sim engine, or a small random one."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number type of the weights and of the KV pool."""
-    device: Literal["cpu"] = "cpu"
-    """Where the workers compute."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the workers compute. cuda is one GPU for both phases: the first that CUDA_VISIBLE_DEVICES leaves."""
     threads: Positive = 1
     """CPU threads of each worker's math."""
 
@@ -52,6 +53,24 @@ class DecodeSettings(Section):
     """Decode processes."""
     max_batch: Positive = 64
     """Most sequences of one step."""
+
+
+class GpuSettings(Section):
+    """How the phases share the GPU; nothing of it matters on a CPU."""
+
+    sharing: Literal["mps", "time-slice"] = "mps"
+    """mps: both phases run on the GPU at once. time-slice: in turns, as processes without MPS do; for comparison."""
+    mps_pipe_dir: str = ""
+    """Pipe directory of an MPS daemon to use. Empty: CUDA_MPS_PIPE_DIRECTORY if that is set, else a daemon of the
+    stack's own."""
+    prefill_priority: Literal["normal", "below-normal"] = "below-normal"
+    """MPS client priority of prefill. Below normal lets decode's kernels go first, which keeps its steps short."""
+    decode_priority: Literal["normal", "below-normal"] = "normal"
+    """MPS client priority of decode."""
+    prefill_sm_percent: Percent = 100
+    """Most of the GPU's multiprocessors that prefill runs on at a time. A cap must pass the numeric gate."""
+    decode_sm_percent: Percent = 100
+    """The same for decode."""
 
 
 class RouterSettings(Section):
@@ -149,6 +168,7 @@ class Settings(Section):
     pool: PoolSettings = PoolSettings()
     prefill: PrefillSettings = PrefillSettings()
     decode: DecodeSettings = DecodeSettings()
+    gpu: GpuSettings = GpuSettings()
     router: RouterSettings = RouterSettings()
     store: StoreSettings = StoreSettings()
     redis: RedisSettings = RedisSettings()

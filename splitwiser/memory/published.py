@@ -54,5 +54,5 @@ def open_segment(name: str, published: Published, layout: PoolLayout | None, map
     if size_bytes > MAX_MANIFEST_BYTES:
         raise StartupError(f"segment {name} has a manifest of {size_bytes} bytes", help="restart the stack")
     manifest = os.pread(published.manifest_fd, size_bytes, 0)
-    buffer = mapper.map(published.data_fd, published.size_bytes, writable=layout is not None)
-    return Segment(name, buffer, manifest)
+    memory = mapper.map(published.data_fd, published.size_bytes, writable=layout is not None)
+    return Segment(name, memory, manifest)

@@ -21,22 +21,37 @@ class Made:
     manifest: bytes
 
 
+class Mapped(Protocol):
+    """Memory that is mapped here: a memoryview where a CPU reads it, cuda.mapping.CudaMemory where a GPU does."""
+
+    @property
+    def nbytes(self) -> int: ...
+    def release(self) -> None:
+        """Unmap. A BufferError says that an array still looks at it: then that array's end unmaps it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A mapped segment: size_bytes of memory at buffer, shared with every other process that maps it."""
+    """A mapped segment: size_bytes of memory, shared with every other process that maps it."""
 
     name: str
-    buffer: memoryview
+    memory: Mapped
     manifest: bytes
 
     @property
     def size_bytes(self) -> int:
-        return self.buffer.nbytes
+        return self.memory.nbytes
+
+    @property
+    def buffer(self) -> memoryview:
+        """The memory as bytes. Only a CPU's has them: a GPU's becomes a tensor (cuda/tensors.py)."""
+        assert isinstance(self.memory, memoryview), f"segment {self.name} is not this machine's memory"
+        return self.memory
 
     def close(self) -> None:
         """Unmap; if an array still looks at the memory, it is unmapped when that goes."""
         with suppress(BufferError):
-            self.buffer.release()
+            self.memory.release()
 
 
 class Segments(Protocol):
@@ -51,10 +66,10 @@ class Segments(Protocol):
 
 
 class Mapper(Protocol):
-    """Turns descriptors into memory; memfd.MemfdMapper is the CPU's."""
+    """Turns descriptors into memory; memfd.MemfdMapper is the CPU's, cuda.segments.CudaMapper the GPU's."""
 
     def seal(self, fd: int, *, writable: bool) -> None:
         """Called once, before publication: nobody can resize it, nor write to it unless writable."""
 
-    def map(self, fd: int, size_bytes: int, *, writable: bool) -> memoryview:
+    def map(self, fd: int, size_bytes: int, *, writable: bool) -> Mapped:
         """The memory behind fd; fd may be closed afterwards."""

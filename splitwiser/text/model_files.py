@@ -29,6 +29,16 @@ class ModelFiles:
         path = self._folder / name
         return path if path.is_file() else None
 
+    def here(self, name: str) -> Path | None:
+        """The file's path if it is on this machine; no hub is asked."""
+        if self._folder is None:
+            from huggingface_hub import try_to_load_from_cache
+
+            cached = try_to_load_from_cache(self._model, name)
+            return Path(cached) if isinstance(cached, str) else None
+        path = self._folder / name
+        return path if path.is_file() else None
+
     def require(self, name: str) -> Path:
         """The file's path. Raises StartupError if the model has none."""
         path = self.find(name)

@@ -81,7 +81,7 @@ def _attend_by_hand(
     scores = query @ key.transpose(2, 3) * (query.shape[3] ** -0.5 if options.scaling is None else options.scaling)
     if options.softcap is not None:
         scores = torch.tanh(scores / options.softcap) * options.softcap
-    mask = torch.ones(scores.shape[2:], dtype=torch.bool).tril_() if block.causal else block.mask
+    mask = scores.new_ones(scores.shape[2:], dtype=torch.bool).tril_() if block.causal else block.mask
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     if options.sinks is not None:

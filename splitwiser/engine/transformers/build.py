@@ -6,13 +6,13 @@ from splitwiser.config.schema import Settings
 from splitwiser.engine.transformers.forward import Forward
 from splitwiser.engine.transformers.interface import choose_interface
 from splitwiser.engine.transformers.library import empty_model, load_model, read_config
+from splitwiser.engine.transformers.memory import memory_of
 from splitwiser.engine.transformers.numerics import set_up_arithmetic
 from splitwiser.engine.transformers.pool import map_pool, pool_elements
 from splitwiser.engine.transformers.runner import ModelDecodeRunner, ModelPrefillRunner, ModelThread
 from splitwiser.engine.transformers.weights import attach_weights, make_weights
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import PoolLayout
-from splitwiser.memory import memfd
 from splitwiser.memory.segment import Segments
 
 
@@ -42,11 +42,11 @@ async def load(settings: Settings, segments: Segments) -> Loaded:
     set_up_arithmetic(settings.engine.threads)
     config = read_config(name)
     model = empty_model(config, dtype)
-    identity = f"{name} in {dtype}"
-    weights = await segments.obtain("weights", lambda: make_weights(lambda: load_model(name, dtype), identity))
-    attach_weights(model, weights, identity)
+    identity, memory = f"{name} in {dtype}", memory_of(settings.engine.device)
+    weights = await segments.obtain("weights", lambda: make_weights(lambda: load_model(name, dtype), identity, memory))
+    attach_weights(model, weights.manifest, memory.tensor(weights), identity)
     interface = choose_interface(model)
     layout = PoolLayout(name, dtype, settings.pool.page_tokens, settings.pool.pages, interface.shapes)
-    pool = await segments.obtain("pool", lambda: memfd.make_pool(layout), layout=layout)
-    forward = interface.forward(map_pool(layout, pool_elements(layout, pool.buffer)), layout.page_tokens)
+    pool = await segments.obtain("pool", lambda: memory.make_pool(layout), layout=layout)
+    forward = interface.forward(map_pool(layout, pool_elements(layout, memory.tensor(pool))), layout.page_tokens)
     return Loaded(layout, interface.kind, forward, settings.engine.threads)

@@ -59,7 +59,7 @@ class CachedModel:
 
     def logits(self, token_ids: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
         """Logits of the last row, [1, vocabulary]. token_ids, positions: [1, rows] of one sequence."""
-        seen = torch.ones(1, int(positions[0, -1]) + 1, dtype=torch.long)
+        seen = torch.ones(1, int(positions[0, -1]) + 1, dtype=torch.long, device=positions.device)
         inputs = {"position_ids": positions, "attention_mask": seen}
         inputs = {name: tensor for name, tensor in inputs.items() if name in self._known}
         logits: torch.Tensor
@@ -74,12 +74,13 @@ class CachedForward:
         self._model = CachedModel(model)
         self._layers = layers
         self._page_tokens = page_tokens
+        self._device = layers[0].keys.device
 
     def __call__(self, spans: Sequence[Span]) -> torch.Tensor:
         logits = [self._last(span) for span in spans]
         return torch.cat([row for span, row in zip(spans, logits, strict=True) if span.completes] or [logits[0][:0]])
 
     def _last(self, span: Span) -> torch.Tensor:
-        step = plan([span], self._page_tokens)
+        step = plan([span], self._page_tokens, self._device)
         cache = Cache(layers=[PagedCacheLayer(pool, step) for pool in self._layers])
         return self._model.logits(step.token_ids, step.positions, cache)

@@ -47,9 +47,10 @@ class PackedForward:
         self._model = PackedModel(model)
         self._layers = layers
         self._page_tokens = page_tokens
+        self._device = layers[0].keys.device
 
     def __call__(self, spans: Sequence[Span]) -> torch.Tensor:
-        step = plan(spans, self._page_tokens)
+        step = plan(spans, self._page_tokens, self._device)
         ends = torch.tensor(step.rows).cumsum(0) - 1
-        kept = ends[[span.completes for span in spans]]
+        kept = ends[[span.completes for span in spans]].to(self._device)
         return self._model.logits(step.token_ids, step.positions, kept, PagedAttend(self._layers, step))

@@ -68,7 +68,9 @@ def _proven(model: "PreTrainedModel", native: torch.Tensor, interface: Interface
     dtype = str(model.dtype).removeprefix("torch.")
     layout = PoolLayout("self check", dtype, self_check.PAGE_TOKENS, self_check.PAGES, interface.shapes)
     # Filled with NaN: a key that no row may see must not count, whatever an earlier owner left there.
-    scratch = torch.full((layout.pool_bytes // model.dtype.itemsize,), torch.nan, dtype=model.dtype)
+    scratch = torch.full(
+        (layout.pool_bytes // model.dtype.itemsize,), torch.nan, dtype=model.dtype, device=model.device
+    )
     forward = interface.forward(map_pool(layout, scratch), layout.page_tokens)
     self_check.check(native, self_check.paged_logits(model, forward))
     return interface

@@ -5,7 +5,7 @@ Span: some tokens of one sequence, those before them already in pages.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 
 import torch
@@ -53,6 +53,10 @@ class Block:
     mask: torch.Tensor | None = None
     causal: bool = False
 
+    def to(self, device: torch.device) -> "Block":
+        """The same block with its mask on that device."""
+        return self if self.mask is None else replace(self, mask=self.mask.to(device))
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -76,7 +80,8 @@ class Step:
     def blocks(self, window: int | None) -> list[list[Block]]:
         """Each span's blocks, cut once for all the layers of one window."""
         if window not in self._blocks:
-            self._blocks[window] = [cut(span, window) for span in self.spans]
+            device = self.slots.device
+            self._blocks[window] = [[b.to(device) for b in cut(span, window)] for span in self.spans]
         return self._blocks[window]
 
 
@@ -90,8 +95,8 @@ def span_of_slot(slot: DecodeSlot) -> Span:
     return Span((slot.token,), slot.position, slot.position + 1, slot.pages)
 
 
-def plan(spans: Sequence[Span], page_tokens: int) -> Step:
-    """The step that runs these spans."""
+def plan(spans: Sequence[Span], page_tokens: int, device: torch.device) -> Step:
+    """The step that runs these spans, its tensors on the device that computes it."""
     highs = [_high(span) for span in spans]
     counts = [-(-high // page_tokens) for high in highs]
     positions = [position for span in spans for position in range(span.start, span.end)]
@@ -99,10 +104,14 @@ def plan(spans: Sequence[Span], page_tokens: int) -> Step:
     reads = [(high, count * page_tokens - high) for high, count in zip(highs, counts, strict=True)]
     return Step(
         spans,
-        token_ids=torch.tensor([list(chain.from_iterable(span.token_ids for span in spans))]),
-        positions=torch.tensor([positions]),
-        slots=torch.tensor(pages) * page_tokens + torch.tensor(positions) % page_tokens,
-        pages=torch.tensor(list(chain.from_iterable(s.pages[:count] for s, count in zip(spans, counts, strict=True)))),
+        token_ids=torch.tensor([list(chain.from_iterable(span.token_ids for span in spans))], device=device),
+        positions=torch.tensor([positions], device=device),
+        slots=torch.tensor(
+            [page * page_tokens + at % page_tokens for page, at in zip(pages, positions, strict=True)], device=device
+        ),
+        pages=torch.tensor(
+            list(chain.from_iterable(s.pages[:count] for s, count in zip(spans, counts, strict=True))), device=device
+        ),
         rows=[len(span.token_ids) for span in spans],
         reads=list(chain.from_iterable(reads)),
         single=all(len(span.token_ids) == 1 and span.completes for span in spans),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from splitwiser.engine.transformers.numerics import torch_dtype
-from splitwiser.kv.layout import DTYPE_BYTES, PoolLayout
+from splitwiser.kv.layout import PoolLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,9 @@ class LayerPool:
         return keys.flatten(0, 1).transpose(0, 1)[None], values.flatten(0, 1).transpose(0, 1)[None]
 
 
-def pool_elements(layout: PoolLayout, buffer: memoryview) -> torch.Tensor:
-    """A writable buffer of layout.pool_bytes as one row of numbers."""
-    return torch.frombuffer(
-        buffer, dtype=torch_dtype(layout.dtype), count=layout.pool_bytes // DTYPE_BYTES[layout.dtype]
-    )
+def pool_elements(layout: PoolLayout, content: torch.Tensor) -> torch.Tensor:
+    """The pool's bytes, [layout.pool_bytes], as one row of numbers."""
+    return content[: layout.pool_bytes].view(torch_dtype(layout.dtype))
 
 
 def map_pool(layout: PoolLayout, elements: torch.Tensor) -> tuple[LayerPool, ...]:

@@ -13,11 +13,11 @@ from splitwiser.engine.transformers.sampling import sample
 class Reference:
     """A model with weights, cache and attention of its own. model: a Hugging Face id or folder."""
 
-    def __init__(self, model: str, *, dtype: str = "float32", threads: int = 1) -> None:
+    def __init__(self, model: str, *, dtype: str = "float32", threads: int = 1, device: str = "cpu") -> None:
         set_up_arithmetic(threads)
         from transformers import GenerationConfig
 
-        self._model = load_model(model, dtype)
+        self._model = load_model(model, dtype).to(device)  # type: ignore[arg-type]
         if getattr(self._model.config, "attn_logit_softcapping", None):
             # The library's default attention leaves the cap out.
             self._model.set_attn_implementation("eager")
@@ -35,7 +35,7 @@ class Reference:
         return self._generate(prompt_ids, tokens, [SeededDraw(sampling, len(prompt_ids))])
 
     def _generate(self, prompt_ids: Sequence[int], tokens: int, processors: list["SeededDraw"]) -> list[int]:
-        input_ids = torch.tensor([prompt_ids])
+        input_ids = torch.tensor([prompt_ids], device=self._model.device)
         generate: Callable[..., torch.Tensor] = self._model.generate  # type: ignore[assignment]
         output = generate(
             input_ids,
@@ -58,4 +58,4 @@ class SeededDraw:
         """input_ids: [1, tokens so far]; scores: [1, vocabulary]."""
         index = input_ids.shape[1] - self._prompt_tokens
         token = sample(scores, [self._sampling], [index])[0]
-        return torch.full_like(scores, -torch.inf).index_fill_(1, torch.tensor([token]), 0)
+        return torch.full_like(scores, -torch.inf).index_fill_(1, torch.tensor([token], device=scores.device), 0)

@@ -28,7 +28,12 @@ class ModelThread:
 
     @torch.inference_mode()
     def _run(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[int]:
-        return sample(self._forward(spans), samplings, indices)
+        logits = self._forward(spans)
+        tokens = sample(logits, samplings, indices)
+        if logits.is_cuda:
+            # Where no span completes nothing has waited for the GPU yet, and the step's pages may be given away now.
+            torch.cuda.current_stream(logits.device).synchronize()
+        return tokens
 
 
 class ModelPrefillRunner:

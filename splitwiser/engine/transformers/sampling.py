@@ -29,21 +29,21 @@ def _is_filtered(sampling: Sampling) -> bool:
 
 
 def _draw(logits: torch.Tensor, samplings: Sequence[Sampling], indices: Sequence[int], filtered: bool) -> torch.Tensor:
-    temperatures = torch.tensor([[s.temperature] for s in samplings], dtype=torch.float64)
+    temperatures = torch.tensor([[s.temperature] for s in samplings], dtype=torch.float64, device=logits.device)
     # Less the greatest: a temperature near 0 would make infinities of both, and their difference no number.
     scores = (logits.double() - logits.amax(dim=1, keepdim=True)) / temperatures
     weights = _filtered_weights(scores, samplings) if filtered else scores.softmax(dim=1)
     draws = [uniform(s.seed, index) for s, index in zip(samplings, indices, strict=True)]
-    return _invert(weights, torch.tensor(draws, dtype=torch.float64)[:, None])
+    return _invert(weights, torch.tensor(draws, dtype=torch.float64, device=logits.device)[:, None])
 
 
 def _filtered_weights(scores: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
     """Probabilities of the top_k tokens, then of the fewest of those that reach top_p, in token order; others are 0."""
-    vocabulary = scores.shape[1]
-    top_k = torch.tensor([[s.top_k or vocabulary] for s in samplings])
-    top_p = torch.tensor([[s.top_p] for s in samplings], dtype=torch.float64)
+    vocabulary, device = scores.shape[1], scores.device
+    top_k = torch.tensor([[s.top_k or vocabulary] for s in samplings], device=device)
+    top_p = torch.tensor([[s.top_p] for s in samplings], dtype=torch.float64, device=device)
     ranked, token_ids = scores.sort(dim=1, descending=True, stable=True)
-    weights = ranked.masked_fill(torch.arange(vocabulary) >= top_k, -torch.inf).softmax(dim=1)
+    weights = ranked.masked_fill(torch.arange(vocabulary, device=device) >= top_k, -torch.inf).softmax(dim=1)
     before = weights.cumsum(dim=1) - weights
     return torch.zeros_like(weights).scatter_(1, token_ids, weights.masked_fill(before >= top_p, 0))
 

@@ -26,7 +26,7 @@ def native_logits(model: "PreTrainedModel") -> torch.Tensor:
     """Logits of the prompts' last rows and of the decoded ones, by the model alone: [4, vocabulary]."""
     rows = []
     for token_ids, (_, prompt, total) in zip(_token_ids(model), _ENDS, strict=True):
-        logits = model(input_ids=torch.tensor([token_ids]), use_cache=False).logits[0]
+        logits = model(input_ids=torch.tensor([token_ids], device=model.device), use_cache=False).logits[0]
         rows += [logits[prompt - 1], logits[total - 1]]
     return torch.stack(rows)
 

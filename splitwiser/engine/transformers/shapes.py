@@ -34,7 +34,7 @@ class ShapeRecorder:
 def packed_shapes(model: "PreTrainedModel") -> tuple[LayerShape, ...]:
     """What each layer gives the attention interface. Raises NotImplementedError when not all of them call it."""
     recorder = ShapeRecorder()
-    zero = torch.zeros(1, 1, dtype=torch.long)
+    zero = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     PackedModel(model).logits(zero, zero, zero[0], recorder)
     _check_layers(model, list(recorder.shapes))
     _check_windows(model, recorder.options)
@@ -46,7 +46,7 @@ def cached_shapes(model: "PreTrainedModel") -> tuple[LayerShape, ...]:
     from transformers import DynamicCache
 
     cache = DynamicCache()
-    zero = torch.zeros(1, 1, dtype=torch.long)
+    zero = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     CachedModel(model).logits(zero, zero, cache)
     layers = cast("list[DynamicLayer]", cache.layers)
     shapes = {

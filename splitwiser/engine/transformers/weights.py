@@ -7,7 +7,6 @@ read-only mapping. Tied tensors share one offset.
 import ctypes
 import gc
 import json
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from math import prod
@@ -15,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from splitwiser.engine.transformers.memory import Memory
 from splitwiser.engine.transformers.numerics import torch_dtype
 from splitwiser.errors import StartupError
-from splitwiser.memory import memfd
-from splitwiser.memory.segment import Made, Segment
+from splitwiser.memory.segment import Made
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector register."""
+_ALIGNMENT = 256
+"""Bytes: what CUDA's own allocations are aligned to; more than a cache line or a vector register needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +40,30 @@ class Entry:
         return prod(self.shape) * torch_dtype(self.dtype).itemsize
 
 
-def make_weights(load: Callable[[], "PreTrainedModel"], identity: str) -> Made:
+def make_weights(load: Callable[[], "PreTrainedModel"], identity: str, memory: Memory) -> Made:
     """Load a model and put its tensors into a new segment. identity: what the segment holds, for whoever maps it."""
     model = load()
     sources = dict(_tensors(model))
     entries, size_bytes = _lay_out(sources)
     manifest = {"identity": identity, "entries": [asdict(entry) for entry in entries]}
 
-    def fill(view: memoryview) -> None:
+    def fill(content: torch.Tensor) -> None:
         for entry in entries:
-            _view(view, entry).copy_(sources[entry.name])
+            _view(content, entry).copy_(sources[entry.name])
 
-    made = memfd.make("weights", size_bytes, manifest=json.dumps(manifest).encode(), fill=fill)
+    made = memory.make("weights", size_bytes, json.dumps(manifest).encode(), fill)
     del model
     sources.clear()
     _give_memory_back()
     return made
 
 
-def attach_weights(model: "PreTrainedModel", segment: Segment, identity: str) -> None:
-    """Give an empty model its tensors: views of the segment. Raises StartupError when it holds another model."""
-    manifest = json.loads(segment.manifest)
+def attach_weights(model: "PreTrainedModel", manifest_json: bytes, content: torch.Tensor, identity: str) -> None:
+    """Give an empty model its tensors: views of the segment's bytes, [size_bytes].
+
+    Raises StartupError when it holds another model.
+    """
+    manifest = json.loads(manifest_json)
     if manifest["identity"] != identity:
         raise StartupError(
             f"the store holds the weights of {manifest['identity']}, this worker is to run {identity}",
@@ -69,10 +71,7 @@ def attach_weights(model: "PreTrainedModel", segment: Segment, identity: str) ->
         )
     for fields in manifest["entries"]:
         entry = Entry(**fields | {"shape": tuple(fields["shape"])})
-        with warnings.catch_warnings():
-            # torch warns of what is wanted here: memory that nobody can write to.
-            warnings.filterwarnings("ignore", "The given buffer is not writable")
-            _assign(model, entry.name, _view(segment.buffer, entry))
+        _assign(model, entry.name, _view(content, entry))
     if missing := [name for name, tensor in _tensors(model) if tensor.is_meta]:
         raise StartupError(f"the segment lacks {', '.join(missing[:3])}", help="restart the stack")
 
@@ -100,13 +99,10 @@ def _lay_out(tensors: dict[str, torch.Tensor]) -> tuple[list[Entry], int]:
     return entries, end
 
 
-def _view(buffer: memoryview, entry: Entry) -> torch.Tensor:
-    if not entry.size_bytes:
-        return torch.empty(entry.shape, dtype=torch_dtype(entry.dtype))
-    elements = prod(entry.shape)
-    return torch.frombuffer(buffer, dtype=torch_dtype(entry.dtype), count=elements, offset=entry.offset).view(
-        entry.shape
-    )
+def _view(content: torch.Tensor, entry: Entry) -> torch.Tensor:
+    """content: the segment's bytes."""
+    part = content[entry.offset : entry.offset + entry.size_bytes]
+    return part.view(torch_dtype(entry.dtype)).view(entry.shape)
 
 
 def _assign(model: torch.nn.Module, name: str, tensor: torch.Tensor) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Self
+from typing import Literal, Self
 
 from splitwiser.config.schema import EngineSettings, PoolSettings, Settings
 from splitwiser.engine.base import DecodeJob, PrefillJob, Sampling, StopRule
 from splitwiser.engine.paged import PagedDecodeEngine, PagedPrefillEngine
 from splitwiser.engine.transformers.build import Loaded, load
 from splitwiser.kv.pool import OwnedPages
+from splitwiser.memory.devices import mapper_of
 from splitwiser.memory.local_segments import LocalSegments
 from splitwiser.memory.segment import Made, Segment
 
@@ -43,10 +44,12 @@ def requests_of(lengths: Sequence[int], *, tokens: int, seed: int) -> list[Reque
     return [Request(tuple(random.randrange(512) for _ in range(length)), tokens) for length in lengths]
 
 
-def settings_of(model: Path, *, pages: int = 1024, page_tokens: int = 16) -> Settings:
+def settings_of(
+    model: Path, *, pages: int = 1024, page_tokens: int = 16, device: Literal["cpu", "cuda"] = "cpu"
+) -> Settings:
     """The settings that matter to the engine."""
     return Settings(
-        engine=EngineSettings(kind="transformers", model=str(model)),
+        engine=EngineSettings(kind="transformers", model=str(model), device=device),
         pool=PoolSettings(pages=pages, page_tokens=page_tokens),
     )
 
@@ -113,10 +116,10 @@ class Pair:
         return granted + growth
 
 
-async def load_pair(model: Path, *, chunk_tokens: int = 200) -> Pair:
+async def load_pair(model: Path, *, chunk_tokens: int = 200, device: Literal["cpu", "cuda"] = "cpu") -> Pair:
     """Both workers' engines, each with mappings of its own of weights and pool."""
-    segments = LocalSegments()
-    settings = settings_of(model)
+    segments = LocalSegments(mapper_of(device))
+    settings = settings_of(model, device=device)
     prefill, decode = await load(settings, segments), await load(settings, segments)
     pool = await segments.obtain("pool", never, layout=prefill.layout)
     segments.close()

@@ -1,0 +1,77 @@
+"""Owns where the engine's weights and pool lie: in this machine's memory or a GPU's, as segments and as tensors."""
+
+import warnings
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.memory import memfd
+from splitwiser.memory.segment import Made, Segment
+
+
+class Memory(Protocol):
+    """A device's memory."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def make(self, name: str, size_bytes: int, manifest: bytes, fill: Callable[[torch.Tensor], None]) -> Made:
+        """A new segment, filled through a tensor of its bytes, [size_bytes], which fill may not keep."""
+
+    def make_pool(self, layout: PoolLayout) -> Made:
+        """A zeroed KV pool."""
+
+    def tensor(self, segment: Segment) -> torch.Tensor:
+        """The segment's bytes, [size_bytes], not copied. Views of them keep the segment mapped."""
+
+
+class HostMemory:
+    """Memory that a CPU computes on."""
+
+    device = torch.device("cpu")
+
+    def make(self, name: str, size_bytes: int, manifest: bytes, fill: Callable[[torch.Tensor], None]) -> Made:
+        return memfd.make(name, size_bytes, manifest=manifest, fill=lambda view: fill(_bytes_of(view)))
+
+    def make_pool(self, layout: PoolLayout) -> Made:
+        return memfd.make_pool(layout)
+
+    def tensor(self, segment: Segment) -> torch.Tensor:
+        return _bytes_of(segment.buffer)
+
+
+class GpuMemory:
+    """Memory of the GPU. CUDA is loaded with this class's first use."""
+
+    device = torch.device("cuda", 0)
+
+    def make(self, name: str, size_bytes: int, manifest: bytes, fill: Callable[[torch.Tensor], None]) -> Made:
+        from splitwiser.memory.cuda import segments, tensors
+
+        return segments.make(name, size_bytes, manifest=manifest, fill=lambda memory: fill(tensors.as_tensor(memory)))
+
+    def make_pool(self, layout: PoolLayout) -> Made:
+        from splitwiser.memory.cuda import segments
+
+        return segments.make_pool(layout)
+
+    def tensor(self, segment: Segment) -> torch.Tensor:
+        from splitwiser.memory.cuda.mapping import CudaMemory
+        from splitwiser.memory.cuda.tensors import as_tensor
+
+        assert isinstance(segment.memory, CudaMemory), segment.name
+        return as_tensor(segment.memory)
+
+
+def memory_of(device: str) -> Memory:
+    """The memory of "cpu" or "cuda"."""
+    return GpuMemory() if device == "cuda" else HostMemory()
+
+
+def _bytes_of(buffer: memoryview) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # torch warns of what is wanted here: memory that nobody can write to.
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
+        return torch.frombuffer(buffer, dtype=torch.uint8)
