@@ -42,18 +42,48 @@ def up(
         str | None,
         typer.Option(metavar="ADDRESS", help="HOST:PORT or unix:PATH of the router.", show_default="127.0.0.1:50051"),
     ] = None,
+    gpu: options.Gpu = False,
+    sharing: options.Sharing = None,
     run_dir: options.RunDirectory = None,
     sets: options.Sets = None,
     check: Annotated[bool, typer.Option("--check", help="Check settings and machine, start nothing.")] = False,
 ) -> None:
     """Run the local stack: Redis, store, workers and router, until Ctrl-C."""
     settings = options.read_settings(
-        config, sets, engine=engine, model=model, workers=workers, listen=listen, run_dir=run_dir
+        config,
+        sets,
+        engine=engine,
+        model=model,
+        workers=workers,
+        listen=listen,
+        gpu=gpu,
+        sharing=sharing,
+        run_dir=run_dir,
     )
     from splitwiser.cli.running import run
     from splitwiser.cli.up import check_only, serve
 
     run(check_only(settings) if check else serve(settings))
+
+
+@app.command()
+def doctor(
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Examine the GPU: driver, MPS daemon, who is attached, the numeric gate.")
+    ] = False,
+    model: options.Model = None,
+    sharing: options.Sharing = None,
+    json: options.Json = False,
+    run_dir: options.RunDirectory = None,
+    config: options.ConfigFile = None,
+    sets: options.Sets = None,
+) -> None:
+    """Look at settings and machine, start nothing, and say what is wrong and what to do about it."""
+    settings = options.read_settings(config, sets, model=model, gpu=gpu, sharing=sharing, run_dir=run_dir)
+    from splitwiser.cli.doctor import doctor as run_doctor
+    from splitwiser.cli.running import run
+
+    run(run_doctor(settings, gpu=gpu, json=json))
 
 
 @app.command()

@@ -46,6 +46,16 @@ Workers = Annotated[
     str | None,
     typer.Option(metavar="N|P:D", help="Workers of each phase, or of prefill and of decode.", show_default="1"),
 ]
+Gpu = Annotated[bool, typer.Option("--gpu", help="Compute on the GPU, both phases on one (docs/gpu.md).")]
+Sharing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mps|time-slice",
+        help="How the phases share the GPU.",
+        show_default="mps",
+        autocompletion=lambda: ["mps", "time-slice"],
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option("--address", "-a", metavar="ADDRESS", help="The router's.", show_default="the stack in --run-dir"),
@@ -60,7 +70,7 @@ def _setting_names() -> list[str]:
 
 
 def read_settings(config: Path | None, sets: Iterable[str] | None, **flags: object) -> "Settings":
-    """Settings with these flags on top. flags: run_dir, model, engine, workers, listen; None where not given.
+    """Settings with these flags on top. flags: run_dir, model, engine, workers, listen, gpu, sharing; None: not given.
 
     Raises ConfigurationError, told by the flags' own names.
     """
@@ -80,7 +90,13 @@ def _set_flags(sets: Iterable[str]) -> Iterator["Flag"]:
         yield Flag(name, value, f"--set {name}")
 
 
-_FIELDS = {"run_dir": "run_dir", "model": "engine.model", "engine": "engine.kind", "listen": "router.listen"}
+_FIELDS = {
+    "run_dir": "run_dir",
+    "model": "engine.model",
+    "engine": "engine.kind",
+    "listen": "router.listen",
+    "sharing": "gpu.sharing",
+}
 
 
 def _named_flags(flags: dict[str, object]) -> Iterator["Flag"]:
@@ -91,6 +107,8 @@ def _named_flags(flags: dict[str, object]) -> Iterator["Flag"]:
         prefill, colon, decode = str(workers).partition(":")
         yield Flag("prefill.workers", prefill, "--workers")
         yield Flag("decode.workers", decode if colon else prefill, "--workers")
+    if flags.pop("gpu", False):
+        yield Flag("engine.device", "cuda", "--gpu")
     for name, value in flags.items():
         if value is not None:
             yield Flag(_FIELDS[name], value, f"--{name.replace('_', '-')}")

@@ -1,10 +1,13 @@
 """Owns `splitwiser up`: the local stack in the terminal, until somebody stops it."""
 
+import asyncio
+
 from rich.console import Console
 
 from splitwiser.cli.board import Board
 from splitwiser.cli.model import with_model
 from splitwiser.config.schema import Settings
+from splitwiser.stack.gpu_check import check_gpu
 from splitwiser.stack.local import LocalStack
 
 
@@ -12,6 +15,8 @@ async def serve(settings: Settings) -> None:
     """Run the stack until this is cancelled. Raises StoreLost or RegistryUnavailable when it cannot go on."""
     with Board(Console()) as board:
         settings = await with_model(settings, board.say)
+        if settings.engine.device == "cuda":
+            board.say(str(await asyncio.to_thread(check_gpu, settings)))
         async with LocalStack(settings, on_change=board.show) as stack:
             board.say(f"serving at {stack.address}; Ctrl-C drains and stops")
             await stack.wait()

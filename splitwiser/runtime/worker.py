@@ -2,17 +2,22 @@
 until told to stop, and ends at once when its store or its engine does."""
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, PrefillEngine, StepObserver, StepSpan
 from splitwiser.engine.factory import Loaded, load
 from splitwiser.errors import StoreLost
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.redis_registry import RedisRegistry
+from splitwiser.memory.devices import mapper_of
+from splitwiser.mps.attachment import check_attached
+from splitwiser.mps.control import Control
 from splitwiser.rpc.server import Service, serve
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.lifetime import serve_until
@@ -46,9 +51,12 @@ async def attached(launch: Launch, phase: Phase) -> AsyncIterator[Worker]:
     """A worker attached to its store for the length of the block; leaving gives all its pages back at once."""
     settings = launch.settings
     socket = settings.run_dir / settings.store.socket
-    store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s)
+    mapper = mapper_of(settings.engine.device)
+    store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s, mapper=mapper)
     try:
         loaded = await load(settings, store)
+        if settings.engine.device == "cuda" and settings.gpu.sharing == "mps":
+            await asyncio.to_thread(check_attached, Control.of_environment(os.environ), [os.getpid()])
         share = settings.prefill_pages if phase == "prefill" else settings.decode_pages
         pages = OwnedPages(await take_share(store, share))
         registry = RedisRegistry(settings.redis)
@@ -80,7 +88,16 @@ async def serve_worker(
     async with serve(launch.listen, [service]) as server:
         await server.set_serving(True)
         launch.announce(server.address, metrics_port)
-        await serve_until(stop, server, engine.run(), _end_with(worker.store))
+        await serve_until(stop, server, engine.run(), _end_with(worker.store), *_watches(launch.settings))
+
+
+def _watches(settings: Settings) -> list[Coroutine[Any, Any, None]]:
+    """What else a worker lives only as long as."""
+    if settings.engine.device != "cuda":
+        return []
+    from splitwiser.memory.cuda.watch import watch_gpu
+
+    return [watch_gpu()]
 
 
 async def _end_with(store: StoreClient) -> None:

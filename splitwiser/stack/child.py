@@ -61,7 +61,7 @@ class Child:
 
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises StartupError with the end of its log when it is not."""
-        process = self._process = await Process.start(self.spec.command, self._log)
+        process = self._process = await Process.start(self.spec.command, self._log, self.spec.environment)
         self._change(state=State.STARTING, pid=process.pid)
         try:
             async with asyncio.timeout(self._start_timeout_s):

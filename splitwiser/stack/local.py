@@ -7,10 +7,11 @@ from typing import Self
 
 from splitwiser.config.schema import Settings
 from splitwiser.stack.child import Child, ServiceStatus
+from splitwiser.stack.gpu_sharing import gpu_sharing
 from splitwiser.stack.preflight import check_environment
 from splitwiser.stack.redis_server import find_redis_server, redis_url
 from splitwiser.stack.run_dir import RunDir
-from splitwiser.stack.services import ServiceSpec, Tier, redis_service, services_of
+from splitwiser.stack.services import Environments, ServiceSpec, Tier, redis_service, services_of
 from splitwiser.stack.supervisor import Supervisor
 
 
@@ -65,14 +66,15 @@ class LocalStack:
             run_dir.forget()
             undo.callback(run_dir.clear)
             run_dir.write_resolved(self.settings.model_dump_json(indent=2))
+            environments = await undo.enter_async_context(gpu_sharing(self.settings, run_dir))
             undo.push_async_callback(self._supervisor.stop)
-            await self._start()
+            await self._start(environments)
             self._exit = undo.pop_all()
         return self
 
-    async def _start(self) -> None:
+    async def _start(self, environments: Environments) -> None:
         """Bottom up; workers and router side by side, as the workers are slow to load their model."""
-        store, *rest = services_of(self.settings, self._run_dir, self._package)
+        store, *rest = services_of(self.settings, self._run_dir, self._package, environments)
         assert store.tier is Tier.STORE
         if self._owns_redis:
             await self._supervisor.start([self._child(redis_service(find_redis_server(), self._run_dir))])

@@ -28,6 +28,10 @@ async def check_environment(settings: Settings, *, own_redis: bool) -> None:
         from splitwiser.stack.model_check import check_model
 
         await asyncio.to_thread(check_model, settings)
+    if settings.engine.device == "cuda":
+        from splitwiser.stack.gpu_check import check_gpu
+
+        await asyncio.to_thread(check_gpu, settings)
     if own_redis:
         find_redis_server()
     else:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,8 +22,8 @@ class Process:
         self._log_start = log_start
 
     @classmethod
-    async def start(cls, command: Sequence[str], log: Path) -> "Process":
-        """Start command with output and errors appended to log."""
+    async def start(cls, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> "Process":
+        """Start command with output and errors appended to log, and environment on top of this process's own."""
         with log.open("ab") as output:
             start = output.tell()
             child = await asyncio.create_subprocess_exec(
@@ -31,7 +31,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=_environment(),
+                env=_environment() | dict(environment or {}),
                 start_new_session=True,
             )
         return cls(child, log, start)

@@ -36,6 +36,11 @@ class RunDir:
     def lock(self) -> Path:
         return self.root / "lock"
 
+    @property
+    def mps(self) -> Path:
+        """Where the stack's own MPS daemon lives."""
+        return self.root / "mps"
+
     def socket(self, instance: str) -> Path:
         """Where a local worker listens."""
         return self.root / f"{instance}.sock"

@@ -4,8 +4,8 @@ Services are named, never imported: the library knows only how to call them.
 """
 
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,8 @@ from splitwiser.stack.run_dir import RunDir
 
 Probe = Callable[[int], Awaitable[str]]
 """Takes the process id; returns the address once the service is ready, and nothing before."""
+Environments = Mapping[str, Mapping[str, str]]
+"""Variables by service, on top of those that all processes of the stack inherit."""
 
 
 class Tier(IntEnum):
@@ -38,6 +40,7 @@ class ServiceSpec:
     tier: Tier
     command: tuple[str, ...]
     probe: Probe
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def restarts(self) -> bool:
@@ -54,9 +57,11 @@ def redis_service(binary: Path, run_dir: RunDir) -> ServiceSpec:
     return ServiceSpec("redis", "redis", Tier.REDIS, redis_command(binary, run_dir.redis_socket), probe)
 
 
-def services_of(settings: Settings, run_dir: RunDir, package: str = "services") -> tuple[ServiceSpec, ...]:
-    """Store, workers and router. package holds the services' modules."""
-    python = partial(_python_service, package, run_dir)
+def services_of(
+    settings: Settings, run_dir: RunDir, package: str = "services", environments: Environments | None = None
+) -> tuple[ServiceSpec, ...]:
+    """Store, workers and router. package holds the services' modules; environments is what services start with."""
+    python = partial(_python_service, package, run_dir, environments or {})
     prefill = [f"prefill-{index}" for index in range(settings.prefill.workers)]
     decode = [f"decode-{index}" for index in range(settings.decode.workers)]
     router_flags = [
@@ -75,7 +80,9 @@ def _listen(run_dir: RunDir, instance: str) -> tuple[str, ...]:
     return ("--instance", instance, "--listen", f"unix:{run_dir.socket(instance)}")
 
 
-def _python_service(package: str, run_dir: RunDir, service: str, instance: str, tier: Tier, *flags: str) -> ServiceSpec:
+def _python_service(
+    package: str, run_dir: RunDir, environments: Environments, service: str, instance: str, tier: Tier, *flags: str
+) -> ServiceSpec:
     async def probe(pid: int) -> str:
         card = read_card(run_dir.root, instance)
         # A card of another process is one that a killed predecessor left.
@@ -87,4 +94,4 @@ def _python_service(package: str, run_dir: RunDir, service: str, instance: str, 
 
     # -P: a folder called like the package, where the user happens to be, is not it.
     command = (sys.executable, "-P", "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
-    return ServiceSpec(instance, service, tier, command, probe)
+    return ServiceSpec(instance, service, tier, command, probe, environments.get(service, {}))

@@ -17,6 +17,7 @@ from splitwiser.bench.verify.pool import PoolView, pool_view
 from splitwiser.bench.verify.reference import Reference, reference_for
 from splitwiser.bench.verify.report import Handoff, ModelResult, VerifyReport
 from splitwiser.config.schema import Settings
+from splitwiser.errors import ConfigurationError
 from splitwiser.rpc.client import Client
 from splitwiser.stack.local import LocalStack
 from splitwiser.text.model_info import load_model
@@ -45,6 +46,7 @@ class VerifyOptions:
 
 async def run_verification(options: VerifyOptions, on_progress: Progress) -> VerifyReport:
     """Verify every model. Raises StartupError when a stack or a model does not start."""
+    _check_device(options.settings)
     started_s = time.perf_counter()
     results: list[ModelResult] = []
     stopped_early = False
@@ -59,6 +61,15 @@ async def run_verification(options: VerifyOptions, on_progress: Progress) -> Ver
                 if stopped_early:
                     break
     return VerifyReport(engine.kind, tuple(results), time.perf_counter() - started_s, stopped_early)
+
+
+def _check_device(settings: Settings) -> None:
+    if settings.engine.device != "cpu":
+        raise ConfigurationError(
+            "a verification reads the pool's bytes from outside, which only a CPU's memory shows",
+            help="verify with engine.device=cpu; `make test-gpu` compares split and unsplit tokens on the GPU",
+            field="engine.device",
+        )
 
 
 class ModelRun:

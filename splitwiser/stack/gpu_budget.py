@@ -1,0 +1,69 @@
+"""Owns the sum of what a stack takes of the GPU's memory, before anything is loaded: weights, pool and work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from splitwiser.config.schema import Settings
+from splitwiser.errors import StartupError
+from splitwiser.kv.layout import DTYPE_BYTES
+from splitwiser.text.model_files import ModelFiles
+from splitwiser.text.weight_headers import weight_shapes
+
+WORKING_BYTES = 3 * 2**30
+"""CUDA contexts, libraries' workspaces and activations of both phases together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is needed and what is there. weights or pool 0: not known before the model is loaded."""
+
+    weights_bytes: int
+    pool_bytes: int
+    free_bytes: int
+
+    @property
+    def needed_bytes(self) -> int:
+        return self.weights_bytes + self.pool_bytes + WORKING_BYTES
+
+    def __str__(self) -> str:
+        return (
+            f"GPU memory: weights {_gib(self.weights_bytes)} + pool {_gib(self.pool_bytes)} + work "
+            f"{_gib(WORKING_BYTES)} = {_gib(self.needed_bytes)} GiB of {_gib(self.free_bytes)} GiB free"
+        )
+
+    def check(self) -> None:
+        """Raise StartupError when it does not fit."""
+        if self.needed_bytes > self.free_bytes:
+            raise StartupError(
+                str(self),
+                help="stop what else runs on the GPU (nvidia-smi lists it), give a smaller pool.pages or a smaller "
+                "model, or set engine.dtype=bfloat16",
+                field="engine.device",
+            )
+
+
+def budget(settings: Settings, free_bytes: int) -> Budget:
+    """The sum for these settings, by the headers of the model's files. May ask the hub for its configuration."""
+    files = ModelFiles(settings.engine.model)
+    elements = sum(prod(shape) for shape in weight_shapes(files).values())
+    item_bytes = DTYPE_BYTES[settings.engine.dtype]
+    tokens = settings.pool.pages * settings.pool.page_tokens
+    config = files.read_json(files.require("config.json"))
+    pool_elements = tokens * _elements_per_token(config | (config.get("text_config") or {}))
+    return Budget(elements * item_bytes, pool_elements * item_bytes, free_bytes)
+
+
+def _elements_per_token(config: Mapping[str, Any]) -> int:
+    """Of keys and values in all layers, by the names that most configurations use; 0 for others."""
+    heads = config.get("num_attention_heads")
+    kv_heads = config.get("num_key_value_heads") or heads
+    layers, hidden = config.get("num_hidden_layers"), config.get("hidden_size")
+    if not (heads and kv_heads and layers and hidden):
+        return 0
+    return int(2 * layers * kv_heads * (config.get("head_dim") or hidden // heads))
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f}"

@@ -1,0 +1,80 @@
+"""Owns how a stack's phases come to share the GPU: the daemon, the gate, and what each phase's processes start with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from splitwiser.config.schema import Settings
+from splitwiser.mps.client import ClientShare, without_mps
+from splitwiser.mps.control import Control
+from splitwiser.mps.daemon import mps_daemon
+from splitwiser.mps.gate import Finding, Shape, check_cap, measure_products, rows_up_to
+from splitwiser.stack.run_dir import RunDir
+from splitwiser.stack.services import Environments
+from splitwiser.text.model_files import ModelFiles
+from splitwiser.text.weight_headers import weight_shapes
+
+NO_CAP = 100
+
+
+@asynccontextmanager
+async def gpu_sharing(settings: Settings, run_dir: RunDir) -> AsyncIterator[Environments]:
+    """Let both phases share the GPU as settings say, for the length of the block; on a CPU this is nothing.
+
+    Raises StartupError when there is no usable MPS daemon, or a cap does not pass the numeric gate.
+    """
+    if settings.engine.device != "cuda":
+        yield {}
+    elif settings.gpu.sharing == "time-slice":
+        alone = without_mps(run_dir.root)
+        yield {"prefill": alone, "decode": alone}
+    else:
+        async with mps_daemon(settings.gpu.mps_pipe_dir, run_dir.mps) as control:
+            await check_caps(settings, control)
+            yield {phase: share.environment(control) for phase, share in shares(settings).items()}
+
+
+def shares(settings: Settings) -> dict[str, ClientShare]:
+    """Each phase's part of the GPU."""
+    gpu = settings.gpu
+    return {
+        "prefill": ClientShare(gpu.prefill_priority, gpu.prefill_sm_percent),
+        "decode": ClientShare(gpu.decode_priority, gpu.decode_sm_percent),
+    }
+
+
+async def check_caps(settings: Settings, control: Control) -> dict[str, Finding]:
+    """Each capped phase's finding. Raises StartupError for a cap that fails."""
+    rows = {
+        "prefill": rows_up_to(settings.prefill.chunk_tokens),
+        "decode": rows_up_to(settings.decode.max_batch),
+    }
+    findings = {}
+    for phase, share in shares(settings).items():
+        if share.sm_percent < NO_CAP:
+            measure = partial(measure_cap, settings, control, share.priority, rows[phase])
+            findings[phase] = await check_cap(share.sm_percent, measure, field=f"gpu.{phase}_sm_percent")
+    return findings
+
+
+async def measure_cap(settings: Settings, control: Control, priority: str, rows: list[int], sm_percent: int) -> Finding:
+    """What a cap does to the model's own matrix products, of these numbers of rows."""
+    environment = ClientShare(priority, sm_percent).environment(control)
+    return await measure_products(
+        product_shapes(settings.engine.model), rows, settings.engine.dtype, sm_percent, environment
+    )
+
+
+def product_shapes(model: str) -> list[Shape]:
+    """n and k of every matrix that the model's checkpoint holds. Experts of a mixture are stacked matrices.
+
+    Raises StartupError for a checkpoint that does not tell them.
+    """
+    files = ModelFiles(model)
+    shapes = sorted({(shape[-2], shape[-1]) for shape in weight_shapes(files).values() if len(shape) in (2, 3)})
+    if not shapes:
+        raise files.broken(
+            "has no safetensors files, whose headers tell the gate its matrix products",
+            help="save it in that format, or leave the caps at 100",
+        )
+    return shapes
