@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/splitwiser/v1/*.proto)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format style types imports spelling \
+.PHONY: help setup demo test test-slow test-gpu lint format style types imports spelling \
 	proto proto-check proto-lint docs lock hooks clean
 
 help: ## List the targets
@@ -31,6 +31,9 @@ test: setup ## Run the tests (those marked slow apart); ARGS= goes to pytest
 
 test-slow: setup ## Run the tests marked slow; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests -m slow $(ARGS)
+
+test-gpu: setup ## Run the tests that need an NVIDIA GPU; ARGS= goes to pytest
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 lint: setup ## Check style, types, import directions, spelling and the protocol; tells all that is wrong
 	@$(MAKE) --no-print-directory --keep-going style types imports spelling proto-check proto-lint
