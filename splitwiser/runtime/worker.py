@@ -6,9 +6,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from splitwiser.engine.base import DecodeEngine, PrefillEngine, StepObserver, StepSpan
+from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver, StepSpan
 from splitwiser.engine.factory import Loaded, load
 from splitwiser.errors import StoreLost
 from splitwiser.kv.pool import OwnedPages
@@ -20,7 +20,6 @@ from splitwiser.store.client import StoreClient
 from splitwiser.telemetry.timeline import TimelineWriter
 
 Engine = PrefillEngine | DecodeEngine
-Phase = Literal["prefill", "decode"]
 SHARE_RETRY_S = 0.05
 SWITCH_INTERVAL_S = 0.0002
 
@@ -48,7 +47,7 @@ async def attached(launch: Launch, phase: Phase) -> AsyncIterator[Worker]:
     socket = settings.run_dir / settings.store.socket
     store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s)
     try:
-        loaded = await load(settings, store)
+        loaded = await load(settings, store, phase)
         share = settings.prefill_pages if phase == "prefill" else settings.decode_pages
         pages = OwnedPages(await take_share(store, share))
         registry = RedisRegistry(settings.redis)
