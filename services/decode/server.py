@@ -4,7 +4,6 @@ import asyncio
 
 from services.decode.links import Links
 from services.decode.servicer import DecodeServicer
-from splitwiser.engine.paged import PagedDecodeEngine
 from splitwiser.kv.handoff import Claims
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
@@ -18,13 +17,8 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
     """Serve DecodeService until stop is set, then drain."""
     metrics = DecodeMetrics()
     async with telemetry(launch, metrics) as reports, attached(launch, "decode") as worker:
-        engine = PagedDecodeEngine(
-            worker.loaded.layout,
-            worker.pages,
-            worker.loaded.decode_runner(),
-            max_batch=launch.settings.decode.max_batch,
-            observer=observe_steps(reports.timeline, metrics, worker.pages),
-        )
+        observer = observe_steps(reports.timeline, metrics, worker.pages)
+        engine = worker.loaded.decode_engine(worker.pages, observer)
         claims = Claims(worker.store, worker.pages)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)

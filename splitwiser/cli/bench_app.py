@@ -98,6 +98,7 @@ def router(
 def verify(
     engine: options.Engine = None,
     model: options.Model = None,
+    device: options.Device = None,
     workers: options.Workers = None,
     requests: Annotated[int, typer.Option(min=1, help="Greedy requests to each model.")] = 200,
     concurrency: Annotated[int, typer.Option(min=1, help="Most of them at once.")] = 64,
@@ -111,7 +112,7 @@ def verify(
     sets: options.Sets = None,
 ) -> None:
     """Prove on a stack of its own that split generation gives the unsplit model's tokens; if not, exit with 1."""
-    settings = options.read_settings(config, sets, engine=engine, model=model, workers=workers)
+    settings = options.read_settings(config, sets, engine=engine, model=model, device=device, workers=workers)
     from splitwiser.bench.commands import VerifyOptions
     from splitwiser.cli.bench import show_verification
     from splitwiser.cli.running import run

@@ -36,12 +36,13 @@ Model = Annotated[
 Engine = Annotated[
     str | None,
     typer.Option(
-        metavar="sim|transformers",
+        metavar="sim|transformers|vllm",
         help="What computes.",
         show_default="transformers",
-        autocompletion=lambda: ["sim", "transformers"],
+        autocompletion=lambda: ["sim", "transformers", "vllm"],
     ),
 ]
+Device = Annotated[str | None, typer.Option(metavar="cpu", help="Where it computes.", show_default="cpu")]
 Workers = Annotated[
     str | None,
     typer.Option(metavar="N|P:D", help="Workers of each phase, or of prefill and of decode.", show_default="1"),
@@ -70,7 +71,7 @@ def _setting_names() -> list[str]:
 
 
 def read_settings(config: Path | None, sets: Iterable[str] | None, **flags: object) -> "Settings":
-    """Settings with these flags on top. flags: run_dir, model, engine, workers, listen, gpu, sharing; None: not given.
+    """Settings with these flags on top. flags: keywords of _FIELDS, workers and gpu; None: not given.
 
     Raises ConfigurationError, told by the flags' own names.
     """
@@ -94,6 +95,7 @@ _FIELDS = {
     "run_dir": "run_dir",
     "model": "engine.model",
     "engine": "engine.kind",
+    "device": "engine.device",
     "listen": "router.listen",
     "sharing": "gpu.sharing",
 }

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.problem import Problem, raise_problems
-from splitwiser.config.schema import Settings
+from splitwiser.config.schema import VLLM_CPU_PAGE_TOKENS, Settings
 
 Origin = Callable[[tuple[str, ...]], str]
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -21,7 +21,7 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _device, _pool_shares, _beat, _redis, _otlp)
+    checks = (_listen, _device, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -48,6 +48,8 @@ def _device(settings: Settings) -> Found:
     engine, gpu = settings.engine, settings.gpu
     if engine.device == "cuda" and engine.kind == "sim":
         yield "engine.device", engine.device, "the sim engine computes on a CPU", "give --engine transformers"
+    if engine.device == "cuda" and engine.kind == "vllm":
+        yield "engine.device", engine.device, "the vllm engine is proven on a CPU only so far", "give --engine transformers"
     for phase, percent in (("prefill", gpu.prefill_sm_percent), ("decode", gpu.decode_sm_percent)):
         if gpu.sharing != "mps" and percent < 100:
             remedy = "set gpu.sharing=mps, or leave the share at 100"
@@ -67,6 +69,13 @@ def _pool_shares(settings: Settings) -> Found:
                 cause,
                 "raise pool.pages, or change share or workers",
             )
+
+
+def _vllm_pages(settings: Settings) -> Found:
+    engine, page_tokens = settings.engine, settings.pool.page_tokens
+    if engine.kind == "vllm" and engine.device == "cpu" and page_tokens % VLLM_CPU_PAGE_TOKENS:
+        cause = "vLLM's kernels for CPUs do not take such pages"
+        yield "pool.page_tokens", page_tokens, cause, f"give a multiple of {VLLM_CPU_PAGE_TOKENS}, or leave it out"
 
 
 def _beat(settings: Settings) -> Found:

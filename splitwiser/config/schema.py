@@ -1,14 +1,17 @@
 """Owns every setting: its name, its default, its bounds and what it is for. Read by config/load.py."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Percent = Annotated[int, Field(gt=0, le=100)]
+VLLM_CPU_PAGE_TOKENS = 32
+"""vLLM's kernels for CPUs take pages of a multiple of this."""
 
 
 class Section(BaseModel):
@@ -18,7 +21,7 @@ class Section(BaseModel):
 
 
 class EngineSettings(Section):
-    kind: Literal["sim", "transformers"] = "transformers"
+    kind: Literal["sim", "transformers", "vllm"] = "transformers"
     """Which engine both phases run."""
     model: str = ""
     """A Hugging Face id or a folder. Empty: the built-in model of the sim engine, or a small random one."""
@@ -34,7 +37,7 @@ class PoolSettings(Section):
     pages: Positive = 2048
     """Pages of the one KV pool that both phases share."""
     page_tokens: Positive = 16
-    """Tokens of one page."""
+    """Tokens of one page; the vllm engine's default is 32, the least that its kernels for CPUs take."""
     prefill_share: Share = 0.5
     """Part of the pool that the prefill workers own together; the decode workers own the rest."""
 
@@ -161,6 +164,16 @@ class StackSettings(Section):
 
 class Settings(Section):
     """Everything. Set by file ([router] listen = ...), environment (SPLITWISER_ROUTER__LISTEN) or flag."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pages_of_the_engine(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The default of pool.page_tokens is the engine's."""
+        engine, pool = values.get("engine", {}), values.get("pool", {})
+        kind = engine.get("kind") if isinstance(engine, Mapping) else getattr(engine, "kind", None)
+        if kind == "vllm" and isinstance(pool, Mapping):
+            return {**values, "pool": {"page_tokens": VLLM_CPU_PAGE_TOKENS, **pool}}
+        return values
 
     run_dir: Path = Path("runs/local")
     """Sockets, service cards, logs and the timeline of one local stack."""

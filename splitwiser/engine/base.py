@@ -7,10 +7,12 @@ tell the engine's OwnedPages what moved.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
+
+Phase = Literal["prefill", "decode"]
 
 
 class FinishReason(Enum):
@@ -109,6 +111,14 @@ class PrefillEngine(Protocol):
     @property
     def pages(self) -> OwnedPages: ...
 
+    @property
+    def running_count(self) -> int:
+        """Prompts that have pages."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Prompts that wait for pages or a place."""
+
     async def run(self) -> None:
         """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation, raises when it breaks."""
 
@@ -127,6 +137,14 @@ class DecodeEngine(Protocol):
 
     @property
     def pages(self) -> OwnedPages: ...
+
+    @property
+    def running_count(self) -> int:
+        """Requests in the batch."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Requests with pages that wait for a place in the batch."""
 
     async def run(self) -> None:
         """The engine's only loop, as for prefill."""

@@ -1,17 +1,33 @@
 """Owns the choice of an engine: by settings.engine.kind, importing only what that engine needs."""
 
 import asyncio
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
 from splitwiser.config.schema import Settings
+from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver
 from splitwiser.engine.batch import DecodeRunner, PrefillRunner
+from splitwiser.engine.paged import PagedDecodeEngine, PagedPrefillEngine
 from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.pool import OwnedPages
 from splitwiser.memory.segment import Segments
+
+WHOLE_ENGINES = ("vllm",)
+"""Kinds that schedule by themselves; the others bring a runner for each phase, to the schedulers of paged.py."""
 
 
 class Loaded(Protocol):
-    """A model whose weights and pool are mapped: ready to run either phase."""
+    """A model whose weights and pool are mapped, for one phase."""
+
+    @property
+    def layout(self) -> PoolLayout: ...
+    def prefill_engine(self, pages: OwnedPages, observer: StepObserver) -> PrefillEngine: ...
+    def decode_engine(self, pages: OwnedPages, observer: StepObserver) -> DecodeEngine: ...
+
+
+class Runners(Protocol):
+    """What a kind brings that leaves the scheduling to paged.py."""
 
     @property
     def layout(self) -> PoolLayout: ...
@@ -19,9 +35,33 @@ class Loaded(Protocol):
     def decode_runner(self) -> DecodeRunner: ...
 
 
-async def load(settings: Settings, segments: Segments) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class PagedEngines:
+    """Runners under the schedulers of paged.py: a Loaded."""
+
+    runners: Runners
+    settings: Settings
+
+    @property
+    def layout(self) -> PoolLayout:
+        return self.runners.layout
+
+    def prefill_engine(self, pages: OwnedPages, observer: StepObserver) -> PrefillEngine:
+        settings, runner = self.settings.prefill, self.runners.prefill_runner()
+        limits = {"chunk_tokens": settings.chunk_tokens, "max_batch": settings.max_batch}
+        return PagedPrefillEngine(self.layout, pages, runner, **limits, observer=observer)
+
+    def decode_engine(self, pages: OwnedPages, observer: StepObserver) -> DecodeEngine:
+        runner, max_batch = self.runners.decode_runner(), self.settings.decode.max_batch
+        return PagedDecodeEngine(self.layout, pages, runner, max_batch=max_batch, observer=observer)
+
+
+async def load(settings: Settings, segments: Segments, phase: Phase) -> Loaded:
     """Map, or make and publish, the pool and the weights. Raises StartupError when the model cannot be loaded."""
+    kind = settings.engine.kind
     # Importing torch takes seconds; on the loop's thread it would stop the beats that keep the worker's lease.
-    build = await asyncio.to_thread(import_module, f"splitwiser.engine.{settings.engine.kind}.build")
-    loaded: Loaded = await build.load(settings, segments)
-    return loaded
+    build = await asyncio.to_thread(import_module, f"splitwiser.engine.{kind}.build")
+    if kind in WHOLE_ENGINES:
+        loaded: Loaded = await build.load(settings, segments, phase)
+        return loaded
+    return PagedEngines(await build.load(settings, segments), settings)

@@ -23,7 +23,10 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class PoolLayout:
-    """The pool's contract. order names the nesting of its dimensions, outermost first."""
+    """The pool's contract. order names the nesting of its dimensions, outermost first.
+
+    scratch_pages lie before page 0: they are nobody's, and what is in them means nothing.
+    """
 
     model: str
     dtype: str
@@ -31,6 +34,7 @@ class PoolLayout:
     pages: int
     layers: tuple[LayerShape, ...]
     order: str = "layer,kv,page,token,head,dim"
+    scratch_pages: int = 0
 
     @property
     def page_bytes(self) -> int:
@@ -40,7 +44,7 @@ class PoolLayout:
 
     @property
     def pool_bytes(self) -> int:
-        return self.page_bytes * self.pages
+        return self.page_bytes * (self.scratch_pages + self.pages)
 
     def pages_for(self, tokens: int) -> int:
         """Pages that hold this many tokens, the last one perhaps in part."""

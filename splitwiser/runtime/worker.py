@@ -7,10 +7,10 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from splitwiser.config.schema import Settings
-from splitwiser.engine.base import DecodeEngine, PrefillEngine, StepObserver, StepSpan
+from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver, StepSpan
 from splitwiser.engine.factory import Loaded, load
 from splitwiser.errors import StoreLost
 from splitwiser.kv.pool import OwnedPages
@@ -25,7 +25,6 @@ from splitwiser.store.client import StoreClient
 from splitwiser.telemetry.timeline import TimelineWriter
 
 Engine = PrefillEngine | DecodeEngine
-Phase = Literal["prefill", "decode"]
 SHARE_RETRY_S = 0.05
 SWITCH_INTERVAL_S = 0.0002
 
@@ -54,7 +53,7 @@ async def attached(launch: Launch, phase: Phase) -> AsyncIterator[Worker]:
     mapper = mapper_of(settings.engine.device)
     store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s, mapper=mapper)
     try:
-        loaded = await load(settings, store)
+        loaded = await load(settings, store, phase)
         if settings.engine.device == "cuda" and settings.gpu.sharing == "mps":
             await asyncio.to_thread(check_attached, Control.of_environment(os.environ), [os.getpid()])
         share = settings.prefill_pages if phase == "prefill" else settings.decode_pages

@@ -16,7 +16,7 @@ def check_model(settings: Settings) -> None:
     """Raise StartupError when the model is missing or broken. May block on the hub, for small files only."""
     load_model(settings)
     folder = Path(settings.engine.model).expanduser()
-    if settings.engine.kind == "transformers" and folder.is_dir():
+    if settings.engine.kind != "sim" and folder.is_dir():
         _check_weights(ModelFiles(settings.engine.model), folder)
 
 

@@ -15,6 +15,11 @@ from splitwiser.errors import ConfigurationError, RegistryUnavailable, StartupEr
 from splitwiser.stack.redis_server import find_redis_server
 from splitwiser.stack.run_dir import RunDir
 
+_NEEDED_BY = {
+    "transformers": (("torch", "transformers"), "pip install 'splitwiser[transformers]'"),
+    "vllm": (("torch", "vllm"), "install vLLM 0.32, as docs/vllm.md says"),
+}
+
 
 async def check_environment(settings: Settings, *, own_redis: bool) -> None:
     """Raise ConfigurationError or StartupError for the first thing that would keep the stack from running."""
@@ -110,13 +115,12 @@ def _is_listened_to(path: Path) -> bool:
 
 
 def _check_engine(settings: Settings) -> None:
-    if settings.engine.kind != "transformers":
-        return
-    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+    needed, remedy = _NEEDED_BY.get(settings.engine.kind, ((), ""))
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise StartupError(
-            f"the transformers engine needs {' and '.join(missing)}",
-            help="pip install 'splitwiser[transformers]', or use --engine sim",
+            f"the {settings.engine.kind} engine needs {' and '.join(missing)}",
+            help=f"{remedy}, or use --engine sim",
             field="engine.kind",
         )
 

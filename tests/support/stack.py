@@ -16,6 +16,8 @@ from splitwiser.stack.local import LocalStack
 from splitwiser.store.client import StoreClient
 from tests.support.sockets import socket_folder
 
+START_TIMEOUT_S = 300
+
 
 class RunningStack:
     """A stack whose services are ready. It lives on a thread of its own, as its tests' event loops come and go."""
@@ -92,11 +94,11 @@ def _on_a_thread(stack: LocalStack) -> Iterator[RunningStack]:
     thread = threading.Thread(target=loop.run_forever, name="stack")
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(stack.__aenter__(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(stack.__aenter__(), loop).result(START_TIMEOUT_S)
         try:
             yield RunningStack(stack)
         finally:
-            asyncio.run_coroutine_threadsafe(stack.__aexit__(None, None, None), loop).result(60)
+            asyncio.run_coroutine_threadsafe(stack.__aexit__(None, None, None), loop).result(START_TIMEOUT_S)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

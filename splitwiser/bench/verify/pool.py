@@ -15,21 +15,26 @@ from splitwiser.memory.memfd import NAME_PREFIX
 
 
 class PoolView:
-    """The pool as bytes. Reading it disturbs nobody; zero() is how a test breaks what verification must notice."""
+    """The pool as bytes. Reading it disturbs nobody; filling it is how a test breaks what it must notice."""
 
     def __init__(self, layout: PoolLayout, buffer: mmap.mmap) -> None:
         self.layout = layout
         self._buffer = buffer
-        self._zeros = bytes(len(buffer))
+        self._filled = bytes(len(buffer))
 
     def zero(self) -> None:
+        """Overwrite every page with zeros, whoever owns it."""
+        self.fill(0)
+
+    def fill(self, byte: int) -> None:
         """Overwrite every page, whoever owns it."""
-        self._buffer[:] = self._zeros
+        self._filled = bytes([byte]) * len(self._filled)
+        self._buffer[:] = self._filled
 
     def written_pages(self) -> set[int]:
-        """Pages of which some byte is not zero."""
+        """Pages of which some byte is not what they were filled with; zeros at the start."""
         now = self._buffer[:]
-        return {page for page, part in _parts(self.layout) if now[part] != self._zeros[part]}
+        return {page for page, part in _parts(self.layout) if now[part] != self._filled[part]}
 
 
 @contextmanager
@@ -54,12 +59,16 @@ def _parts(layout: PoolLayout) -> Iterator[tuple[int, slice]]:
     """Every piece of every page, as the layout's order has it."""
     if layout.order.startswith("page,"):
         sizes = [layout.page_bytes]
+    elif layout.order.startswith("layer,page,"):
+        token_bytes = layout.page_tokens * DTYPE_BYTES[layout.dtype]
+        sizes = [layer.elements_per_token * token_bytes for layer in layout.layers]
     else:
         assert layout.order.startswith("layer,kv,page,"), layout.order
         head_bytes = layout.page_tokens * DTYPE_BYTES[layout.dtype]
         sizes = [s.kv_heads * dim * head_bytes for s in layout.layers for dim in (s.key_dim, s.value_dim)]
     start = 0
     for size in sizes:
+        start += layout.scratch_pages * size
         for page in range(layout.pages):
             yield page, slice(start, start + size)
             start += size

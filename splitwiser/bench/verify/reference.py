@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from splitwiser.bench.verify.cases import Case
+from splitwiser.config.schema import Settings
 from splitwiser.engine.sim.reference import expected_tokens
 from splitwiser.errors import StartupError
 
-ARCHITECTURES = ("llama", "opt", "qwen3", "gpt_neox")
+ARCHITECTURES = {
+    "transformers": ("llama", "opt", "qwen3", "gpt_neox"),
+    # vLLM's CPU build crashes on gpt_neox, unsplit as well.
+    "vllm": ("llama", "opt", "qwen3"),
+}
 LONGEST_LINE_BYTES = 2**20
 
 
@@ -47,14 +52,15 @@ class SimReference:
 class TorchReference:
     """The transformers library's answers, computed in a process of their own. Made by reference_for."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, settings: Settings, process: asyncio.subprocess.Process) -> None:
+        self._settings = settings
         self._process = process
 
     async def models(self, model: str, folder: Path) -> list[tuple[str, str]]:
         """As Reference has it; the usual ones are small, random, and of different architectures."""
         if model:
             return [(model, model)]
-        folders = [(name, str(folder / name)) for name in ARCHITECTURES]
+        folders = [(name, str(folder / name)) for name in ARCHITECTURES[self._settings.engine.kind]]
         for name, place in folders:
             await self._send([place, name])
             await self._line()
@@ -81,20 +87,36 @@ class TorchReference:
         raise StartupError("the unsplit model failed, see above", help="check --model, and that torch is installed")
 
 
+class VllmReference(TorchReference):
+    """One unsplit vLLM's answers. A vLLM keeps its model for the life of its process, so each model has another."""
+
+    async def unstopped(self, model: str, cases: Sequence[Case], on_answer: Callable[[], None]) -> list[list[int]]:
+        """As Reference has it."""
+        async with _torch_process(self._settings) as process:
+            return await TorchReference(self._settings, process).unstopped(model, cases, on_answer)
+
+
 @asynccontextmanager
-async def reference_for(engine: str) -> AsyncIterator[Reference]:
+async def reference_for(settings: Settings) -> AsyncIterator[Reference]:
     """The engine's reference. Its process, where it needs one, lives as long as the block; stderr is this process's."""
-    if engine == "sim":
+    if settings.engine.kind == "sim":
         yield SimReference()
         return
-    command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process")
+    kind = VllmReference if settings.engine.kind == "vllm" else TorchReference
+    async with _torch_process(settings) as process:
+        yield kind(settings, process)
+
+
+@asynccontextmanager
+async def _torch_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process", settings.model_dump_json())
     pipe = asyncio.subprocess.PIPE
     quiet = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=quiet
     )
     try:
-        yield TorchReference(process)
+        yield process
     finally:
         if process.returncode is None:
             process.kill()

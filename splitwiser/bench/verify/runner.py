@@ -52,7 +52,7 @@ async def run_verification(options: VerifyOptions, on_progress: Progress) -> Ver
     stopped_early = False
     engine = options.settings.engine
     with temporary_settings(options.settings) as settings:
-        async with reference_for(engine.kind) as reference:
+        async with reference_for(settings) as reference:
             for name, model in await reference.models(engine.model, settings.run_dir / "models"):
                 changed = {"engine": engine.model_copy(update={"model": model})}
                 run = ModelRun(name, settings.model_copy(update=changed), reference, options, on_progress)

@@ -51,7 +51,7 @@ async def test_fail_fast_stops_at_the_first_wrong_token() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_transformers_pass_and_fail_on_a_zeroed_pool(tmp_path: Path) -> None:
-    async with reference_for("transformers") as reference:
+    async with reference_for(Settings()) as reference:
         models = dict(await reference.models("", tmp_path))
     settings = Settings(engine=EngineSettings(kind="transformers", model=models["llama"]))
     report = await verify(VerifyOptions(settings, requests=12))

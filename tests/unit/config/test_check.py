@@ -14,6 +14,7 @@ from splitwiser.errors import ConfigurationError
     [
         ({"pool": {"pages": 2, "prefill_share": 0.4}}, "pool.prefill_share"),
         ({"pool": {"pages": 3}, "decode": {"workers": 3}}, "pool.prefill_share"),
+        ({"engine": {"kind": "vllm"}, "pool": {"page_tokens": 16}}, "pool.page_tokens"),
         ({"store": {"beat_s": 15, "lease_s": 20}}, "store.beat_s"),
         ({"redis": {"url": "http://127.0.0.1:6379"}}, "redis.url"),
         ({"redis": {"url": "127.0.0.1:6379"}}, "redis.url"),
@@ -47,3 +48,11 @@ def test_every_form_of_address_is_taken(listen: str) -> None:
 
 def test_plaintext_beyond_this_machine_is_taken_when_asked_for_by_name() -> None:
     check_settings(Settings.model_validate({"router": {"listen": "0.0.0.0:50051", "allow_plaintext": True}}))
+
+
+def test_the_default_of_a_pages_tokens_is_the_engines() -> None:
+    for engine, tokens in (("sim", 16), ("transformers", 16), ("vllm", 32)):
+        settings = Settings.model_validate({"engine": {"kind": engine}, "pool": {"pages": 8}})
+        check_settings(settings)
+        assert settings.pool.page_tokens == tokens
+    assert Settings.model_validate({"engine": {"kind": "vllm"}, "pool": {"page_tokens": 64}}).pool.page_tokens == 64

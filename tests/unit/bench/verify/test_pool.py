@@ -14,6 +14,9 @@ from splitwiser.kv.layout import LayerShape, PoolLayout
 from splitwiser.memory import memfd
 
 BY_PAGE = sim_layout(pages=5, page_tokens=4)
+WHOLE_LAYERS = PoolLayout(
+    "m", "float32", 4, pages=5, layers=(LayerShape(2, 8, 4),) * 3, order="layer,page,head,token,kv+dim", scratch_pages=1
+)
 BY_LAYER = PoolLayout("m", "float32", page_tokens=4, pages=5, layers=(LayerShape(2, 8, 4), LayerShape(1, 6, 6)))
 
 
@@ -59,3 +62,15 @@ def test_zeroing_reaches_the_keepers_memory() -> None:
 def test_a_process_without_a_pool_is_no_store() -> None:
     with pytest.raises(StartupError, match="keeps no pool"), pool_view(os.getpid()):
         pass
+
+
+def test_what_lies_before_page_0_of_a_layer_is_nobodys() -> None:
+    layer_bytes = WHOLE_LAYERS.pool_bytes // 3
+    page_bytes = WHOLE_LAYERS.page_bytes // 3
+    with kept(WHOLE_LAYERS) as buffer, pool_view(os.getpid()) as view:
+        view.fill(7)
+        for layer in range(3):
+            buffer[layer * layer_bytes : layer * layer_bytes + page_bytes] = bytes(page_bytes)
+        assert view.written_pages() == set()
+        buffer[layer_bytes + page_bytes] = buffer[-1] = 0
+        assert view.written_pages() == {0, 4}

@@ -1,0 +1,56 @@
+"""Owns how the engine comes to be: vLLM on a thread of its own, over the stack's weights and pool."""
+
+import asyncio
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from splitwiser.config.schema import Settings
+from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver
+from splitwiser.engine.vllm.door import StoreDoor
+from splitwiser.engine.vllm.environment import prepare_environment
+from splitwiser.errors import StartupError
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.pool import OwnedPages
+from splitwiser.memory.segment import Segments
+
+if TYPE_CHECKING:
+    from splitwiser.engine.vllm.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """vLLM over the pool, for the phase it was started for."""
+
+    layout: PoolLayout
+    core: "Core"
+    settings: Settings
+
+    def prefill_engine(self, pages: OwnedPages, observer: StepObserver) -> PrefillEngine:
+        """The engine of a prefill worker."""
+        from splitwiser.engine.vllm.prefill import VllmPrefillEngine
+
+        return VllmPrefillEngine(self.layout, pages, self.core, observer)
+
+    def decode_engine(self, pages: OwnedPages, observer: StepObserver) -> DecodeEngine:
+        """The engine of a decode worker."""
+        from splitwiser.engine.vllm.decode import VllmDecodeEngine
+
+        return VllmDecodeEngine(
+            self.layout, pages, self.core, max_batch=self.settings.decode.max_batch, observer=observer
+        )
+
+
+async def load(settings: Settings, segments: Segments, phase: Phase) -> Loaded:
+    """Start vLLM over weights and pool, made and published where the stack has none.
+
+    Raises StartupError for a model that is missing or not supported.
+    """
+    if not settings.engine.model:
+        raise StartupError("no model is named", help="give a Hugging Face id or a folder", field="engine.model")
+    prepare_environment(settings.engine.threads)
+    door = StoreDoor(segments, asyncio.get_running_loop())
+    # vLLM takes seconds to import; on the loop's thread that would stop the beats that keep the worker's lease.
+    starter = await asyncio.to_thread(import_module, "splitwiser.engine.vllm.start")
+    layout, core = await starter.start(settings, phase, door)
+    return Loaded(layout, core, settings)

@@ -1,0 +1,81 @@
+"""Owns one EngineCore of vLLM and the only thread that touches it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vllm.v1.engine import EngineCoreOutput
+from vllm.v1.engine.core import EngineCore
+from vllm.v1.request import Request
+
+from splitwiser.engine.loop import StepTime
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request of vLLM's with its pages; the KV of the first computed_tokens is in them already."""
+
+    request: Request
+    pages: tuple[int, ...]
+    computed_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn of the engine brought. Keys are vLLM's request ids.
+
+    step_tokens: what the step that ended had put in; empty when none ended. returned: requests whose pages no step uses
+    any more. busy: whether the next turn has work.
+    """
+
+    time: StepTime
+    step_tokens: Mapping[str, int]
+    outputs: Sequence[EngineCoreOutput]
+    returned: Sequence[str]
+    busy: bool
+
+
+class EngineThread:
+    """A thread for an EngineCore: vLLM and torch keep state by thread."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run work there; cancelling does not stop it."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+class Core:
+    """An EngineCore whose scheduler is one of blocks.py's."""
+
+    def __init__(self, thread: EngineThread, core: EngineCore) -> None:
+        self._thread = thread
+        self._core = core
+        self._scheduler: Any = core.scheduler
+
+    async def turn(self, admissions: Sequence[Admission], aborted: Sequence[str]) -> Turn:
+        """Let requests in, take some out, and do a step. An aborted request ends without an output."""
+        return await self._thread.run(lambda: self._turn(admissions, aborted))
+
+    def _turn(self, admissions: Sequence[Admission], aborted: Sequence[str]) -> Turn:
+        for admission in admissions:
+            self._scheduler.admit(admission.request, admission.pages, admission.computed_tokens)
+        if aborted:
+            self._core.abort_requests(list(aborted))
+        self._scheduler.step_tokens = {}
+        start_ns, started = time.time_ns(), time.monotonic_ns()
+        outputs, _ = self._core.step_fn()
+        ended = time.monotonic_ns()
+        return Turn(
+            StepTime(start_ns, start_ns + ended - started, ended),
+            self._scheduler.step_tokens,
+            outputs[0].outputs if outputs else (),
+            self._scheduler.take_returned(),
+            self._scheduler.has_requests() or bool(self._core.batch_queue),
+        )

@@ -1,0 +1,117 @@
+"""Owns the vllm engine's decode phase: adopted requests go on from token 0, whose KV is the first that vLLM writes."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+
+from vllm.v1.request import Request
+
+from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, FinishReason, StepObserver, StepSpan
+from splitwiser.engine.outcomes import resolve, settled
+from splitwiser.engine.vllm.core import Admission, Core
+from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
+from splitwiser.engine.vllm.sampling import sampling_params
+from splitwiser.errors import InvalidRequest
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.pool import OwnedPages
+
+_ANY_TOKEN = 0
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """A job on its way."""
+
+    job: DecodeJob
+    outcome: "asyncio.Future[Decoded | None]"
+    tokens: int = 0
+    finish_reason: FinishReason | None = None
+    first_step: StepSpan | None = None
+    last_step: StepSpan | None = None
+    first_step_done_monotonic_ns: int = 0
+
+    def take_step(self, step: Step) -> None:
+        """Pass a step's tokens on, unless nobody waits for them any more."""
+        if self.first_step is None:
+            self.first_step = step.span
+            self.first_step_done_monotonic_ns = step.time.end_monotonic_ns
+        self.last_step = step.span
+        self.finish_reason = step.finish_reason
+        for token_id in step.token_ids:
+            self.tokens += 1
+            self.job.on_token(token_id)
+
+    def end(self) -> None:
+        """No step uses the job's pages any more."""
+        if not (self.finish_reason and self.first_step and self.last_step):
+            resolve(self.outcome, None)
+            return
+        decoded = Decoded(
+            self.finish_reason, self.tokens, self.first_step, self.last_step, self.first_step_done_monotonic_ns
+        )
+        resolve(self.outcome, decoded)
+
+
+class VllmDecodeEngine(DecodeEngine):
+    """To vLLM, an adopted request is a prompt that ends with token 0, of which all but that token is computed."""
+
+    def __init__(
+        self, layout: PoolLayout, pages: OwnedPages, core: Core, *, max_batch: int, observer: StepObserver
+    ) -> None:
+        self._layout = layout
+        self._pages = pages
+        self._loop = CoreLoop("decode", core, observer)
+        self._max_batch = max_batch
+        self._numbers = count()
+
+    @property
+    def layout(self) -> PoolLayout:
+        return self._layout
+
+    @property
+    def pages(self) -> OwnedPages:
+        return self._pages
+
+    @property
+    def running_count(self) -> int:
+        return min(self._loop.count, self._max_batch)
+
+    @property
+    def waiting_count(self) -> int:
+        return self._loop.count - self.running_count
+
+    async def run(self) -> None:
+        await self._loop.run()
+
+    async def decode(self, job: DecodeJob) -> Decoded:
+        """As the Protocol says; raises InvalidRequest if token 0 was the last, Draining or WorkerLost at the end."""
+        if job.stop.reason(job.first_token, tokens=1):
+            raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
+        generation = Generation(job, self._loop.outcomes.expect())
+        member = Member(job.request_id, self._admission(job), generation.take_step, generation.end)
+        self._loop.add(member)
+        decoded = await settled(generation.outcome, partial(self._loop.abort, member))
+        assert decoded is not None, "only a cancelled request ends without a result"
+        return decoded
+
+    def _admission(self, job: DecodeJob) -> Admission:
+        number = next(self._numbers)
+        # The last token is never fed back, so its KV needs no room.
+        needed = self._layout.pages_for(job.prompt_tokens + job.stop.max_tokens - 1)
+        assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
+        request = Request(
+            request_id=f"{number}",
+            # What is computed is never read again as tokens, only as KV.
+            prompt_token_ids=[_ANY_TOKEN] * job.prompt_tokens + [job.first_token],
+            sampling_params=sampling_params(
+                job.sampling,
+                "decode",
+                max_tokens=job.stop.max_tokens - 1,
+                stop_token_ids=job.stop.stop_token_ids,
+            ),
+            pooling_params=None,
+            arrival_time=number,
+            priority=job.priority,
+        )
+        return Admission(request, job.pages[:needed], computed_tokens=job.prompt_tokens)

@@ -1,0 +1,112 @@
+"""Owns the only loop of a vllm engine: requests in and out, a turn of the core, and what it brought to each request."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from splitwiser.engine.base import FinishReason, StepObserver, StepSpan
+from splitwiser.engine.loop import StepTime
+from splitwiser.engine.outcomes import Outcomes, settled
+from splitwiser.engine.vllm.core import Admission, Core, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request's part in a step that ended. token_ids: what came out, often nothing while a prompt is prefilled."""
+
+    time: StepTime
+    tokens: int
+    token_ids: Sequence[int]
+    finish_reason: FinishReason | None
+
+    @property
+    def span(self) -> StepSpan:
+        return StepSpan(self.time.start_ns, self.time.end_ns, self.tokens)
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A request in the engine. on_step: after each of its steps; on_returned: no step uses its pages any more."""
+
+    name: str
+    admission: Admission
+    on_step: Callable[[Step], None]
+    on_returned: Callable[[], None]
+
+
+class CoreLoop:
+    """Turns for as long as the core has work, sleeps otherwise."""
+
+    def __init__(self, phase: str, core: Core, observer: StepObserver) -> None:
+        self._phase = phase
+        self._core = core
+        self._observer = observer
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._entering: list[Member] = []
+        self._leaving: list[str] = []
+        self._members: dict[str, Member] = {}
+        self.outcomes = Outcomes(phase)
+
+    @property
+    def count(self) -> int:
+        """Requests in the engine."""
+        return len(self._members)
+
+    def add(self, member: Member) -> None:
+        """Let a request take part from the next turn on."""
+        self._members[member.admission.request.request_id] = member
+        self._entering.append(member)
+        self._wake.set()
+
+    def abort(self, member: Member) -> None:
+        """Take a request out; on_returned follows. Without effect on one that has ended."""
+        name = member.admission.request.request_id
+        if name in self._members and name not in self._leaving:
+            self._leaving.append(name)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Loop until cancelled or broken. Either way no turn is in flight when this ends."""
+        try:
+            await settled(asyncio.ensure_future(self._turns()), self._stop)
+        except BaseException as error:
+            self.outcomes.end(error)
+            raise
+
+    async def _turns(self) -> None:
+        busy = False
+        while not self._stopping:
+            if not (busy or self._entering or self._leaving):
+                await self._wake.wait()
+            self._wake.clear()
+            entering, self._entering = self._entering, []
+            leaving, self._leaving = self._leaving, []
+            turn = await self._core.turn([member.admission for member in entering], leaving)
+            busy = turn.busy
+            self._tell(turn)
+
+    def _tell(self, turn: Turn) -> None:
+        outputs = {output.request_id: output for output in turn.outputs}
+        names = []
+        for request_id, tokens in turn.step_tokens.items():
+            member = self._members[request_id]
+            names.append(member.name)
+            output = outputs.get(request_id)
+            token_ids = output.new_token_ids if output else ()
+            member.on_step(Step(turn.time, tokens, token_ids, _finish_reason(output)))
+        for request_id in turn.returned:
+            self._members.pop(request_id).on_returned()
+        if names:
+            span = StepSpan(turn.time.start_ns, turn.time.end_ns, sum(turn.step_tokens.values()))
+            self._observer(self._phase, span, len(names), names)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+
+def _finish_reason(output: object) -> FinishReason | None:
+    reason = getattr(output, "finish_reason", None)
+    # An abort has no reason of ours: its caller has gone.
+    return {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}.get(str(reason))

@@ -1,0 +1,132 @@
+"""Owns the vllm engine's prefill phase: prompts in line for their pages, then in vLLM until their first token."""
+
+import asyncio
+from bisect import insort
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
+
+from vllm.v1.request import Request
+
+from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, StepObserver, StepSpan
+from splitwiser.engine.outcomes import resolve, settled
+from splitwiser.engine.vllm.core import Admission, Core
+from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
+from splitwiser.engine.vllm.sampling import sampling_params
+from splitwiser.errors import InvalidRequest
+from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.pool import OwnedPages
+
+
+@dataclass(slots=True, eq=False)
+class Prompt:
+    """A job on its way: without a member it waits for pages."""
+
+    job: PrefillJob
+    rank: tuple[int, int]
+    outcome: "asyncio.Future[Prefilled | None]"
+    member: Member | None = None
+    first_token: int | None = None
+    chunks: list[StepSpan] = field(default_factory=list)
+
+
+class VllmPrefillEngine(PrefillEngine):
+    """All pages of a prompt are allocated before vLLM sees it; vLLM cuts it into chunks and packs those into steps."""
+
+    def __init__(self, layout: PoolLayout, pages: OwnedPages, core: Core, observer: StepObserver) -> None:
+        self._layout = layout
+        self._pages = pages
+        self._loop = CoreLoop("prefill", core, observer)
+        self._waiting: list[Prompt] = []
+        self._arrivals = 0
+        pages.on_freed(self._admit)
+
+    @property
+    def layout(self) -> PoolLayout:
+        return self._layout
+
+    @property
+    def pages(self) -> OwnedPages:
+        return self._pages
+
+    @property
+    def running_count(self) -> int:
+        return self._loop.count
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        await self._loop.run()
+
+    async def prefill(self, job: PrefillJob) -> Prefilled:
+        """As the Protocol says; raises InvalidRequest, PromptTooLong, and Draining or WorkerLost at the end."""
+        if not job.token_ids:
+            raise InvalidRequest("the prompt is empty", help="send at least one token", field="token_ids")
+        self._pages.require(self._layout.pages_for(len(job.token_ids)))
+        self._arrivals += 1
+        prompt = Prompt(job, (job.priority, self._arrivals), self._loop.outcomes.expect())
+        insort(self._waiting, prompt, key=attrgetter("rank"))
+        self._admit()
+        try:
+            prefilled = await settled(prompt.outcome, partial(self._cancel, prompt))
+        except BaseException:
+            self._abandon(prompt)
+            raise
+        assert prefilled is not None, "only a cancelled prompt ends without a result"
+        return prefilled
+
+    def _admit(self) -> None:
+        # Strictly in order: a short prompt that overtook would keep a long one waiting for ever.
+        while self._waiting:
+            count = self._layout.pages_for(len(self._waiting[0].job.token_ids))
+            if not self._pages.can_allocate(count):
+                return
+            self._enter(self._waiting.pop(0), self._pages.allocate(count))
+
+    def _enter(self, prompt: Prompt, pages: tuple[int, ...]) -> None:
+        job, (_, arrival) = prompt.job, prompt.rank
+        request = Request(
+            request_id=f"{arrival}",
+            prompt_token_ids=list(job.token_ids),
+            sampling_params=sampling_params(job.sampling, "prefill", max_tokens=1),
+            pooling_params=None,
+            arrival_time=arrival,
+            priority=job.priority,
+        )
+        prompt.member = Member(
+            job.request_id,
+            Admission(request, pages, computed_tokens=0),
+            partial(_take_step, prompt),
+            partial(self._end, prompt, pages),
+        )
+        self._loop.add(prompt.member)
+
+    def _end(self, prompt: Prompt, pages: tuple[int, ...]) -> None:
+        if prompt.first_token is None or prompt.outcome.done():
+            self._pages.free(pages)
+            resolve(prompt.outcome, None)
+        else:
+            resolve(prompt.outcome, Prefilled(prompt.first_token, pages, tuple(prompt.chunks)))
+
+    def _cancel(self, prompt: Prompt) -> None:
+        if prompt in self._waiting:
+            self._waiting.remove(prompt)
+            resolve(prompt.outcome, None)
+        elif prompt.member:
+            self._loop.abort(prompt.member)
+
+    def _abandon(self, prompt: Prompt) -> None:
+        # The cancellation may come when the result is there already: then nobody else knows of its pages.
+        outcome = prompt.outcome
+        if outcome.done() and not outcome.exception() and (prefilled := outcome.result()):
+            self._pages.free(prefilled.pages)
+        else:
+            self._cancel(prompt)
+
+
+def _take_step(prompt: Prompt, step: Step) -> None:
+    prompt.chunks.append(step.span)
+    if step.token_ids:
+        (prompt.first_token,) = step.token_ids

@@ -1,0 +1,77 @@
+"""Owns vLLM's configuration, from the stack's settings, and what is refused before anything is loaded."""
+
+from collections.abc import Iterator
+
+from vllm import EngineArgs
+from vllm.config import ModelConfig, VllmConfig
+
+from splitwiser.config.schema import Settings
+from splitwiser.engine.base import Phase
+from splitwiser.engine.vllm.blocks import SCRATCH_PAGES, LentScheduler
+from splitwiser.engine.vllm.weights import LOAD_FORMAT
+from splitwiser.errors import StartupError
+from splitwiser.text.model_info import load_model
+
+
+def engine_config(settings: Settings, phase: Phase) -> VllmConfig:
+    """The configuration of one phase's engine. Raises StartupError for what this engine does not serve."""
+    try:
+        config: VllmConfig = _engine_args(settings, phase).create_engine_config()
+    except (ValueError, OSError) as error:
+        raise StartupError(
+            f"vLLM does not take {settings.engine.model}: {error}",
+            help="choose a model that vLLM serves, or the transformers engine",
+            field="engine.model",
+        ) from error
+    for reason in _refusals(config.model_config):
+        raise StartupError(
+            f"{settings.engine.model} is not supported by the vllm engine: {reason}",
+            help="choose a dense decoder-only text model, or the transformers engine",
+            field="engine.model",
+        )
+    return config
+
+
+def _engine_args(settings: Settings, phase: Phase) -> EngineArgs:
+    info, _ = load_model(settings)
+    pool = settings.pool
+    sequences = settings.prefill.max_batch if phase == "prefill" else settings.decode.max_batch
+    # A decode step has one token of each sequence.
+    step_tokens = max(settings.prefill.chunk_tokens, sequences) if phase == "prefill" else sequences
+    return EngineArgs(
+        model=settings.engine.model,
+        skip_tokenizer_init=True,
+        dtype=settings.engine.dtype,
+        # A longer request could never get its pages.
+        max_model_len=min(info.max_tokens, pool.pages * pool.page_tokens),
+        block_size=pool.page_tokens,
+        num_gpu_blocks_override=pool.pages + SCRATCH_PAGES,
+        # Only its presence matters: it stands for the measurement of what is free, by a forward pass.
+        kv_cache_memory_bytes=1,
+        enable_prefix_caching=False,
+        max_num_seqs=sequences,
+        max_num_batched_tokens=step_tokens,
+        enable_chunked_prefill=True,
+        scheduling_policy="priority",
+        scheduler_cls=LentScheduler,
+        async_scheduling=False,
+        load_format=LOAD_FORMAT,
+        distributed_executor_backend="uni",
+        enforce_eager=True,
+        disable_log_stats=True,
+    )
+
+
+def _refusals(model: ModelConfig) -> Iterator[str]:
+    if model.is_moe:
+        yield "it has experts"
+    if model.is_multimodal_model:
+        yield "it takes more than text"
+    if model.is_hybrid or model.is_attention_free:
+        yield "not all of its layers are attention"
+    if model.is_encoder_decoder:
+        yield "it has an encoder"
+    if model.is_quantized or model.quantization is not None:
+        yield "its weights are quantized"
+    if model.runner_type != "generate":
+        yield "it does not generate text"

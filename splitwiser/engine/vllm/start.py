@@ -1,0 +1,58 @@
+"""Owns the start of an EngineCore: its configuration, its weights and its pool, on the thread it will live on."""
+
+from dataclasses import dataclass
+
+import torch
+from vllm.v1.engine.core import EngineCore
+from vllm.v1.executor import Executor
+from vllm.v1.kv_cache_interface import KVCacheConfig
+from vllm.v1.kv_cache_layout import KVCacheLayout
+
+from splitwiser.config.schema import Settings
+from splitwiser.engine.base import Phase
+from splitwiser.engine.vllm.core import Core, EngineThread
+from splitwiser.engine.vllm.door import StoreDoor
+from splitwiser.engine.vllm.memory import bytes_of
+from splitwiser.engine.vllm.pool import allocations_from, pool_layout
+from splitwiser.engine.vllm.settings import engine_config
+from splitwiser.engine.vllm.weights import register_loader
+from splitwiser.errors import SplitwiserError, StartupError
+from splitwiser.kv.layout import PoolLayout
+
+
+async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[PoolLayout, Core]:
+    """An engine for the phase, and the layout of its pool. Raises StartupError."""
+    thread = EngineThread()
+    starting = _Starting(settings, phase, door)
+    core = await thread.run(starting.run)
+    assert starting.layout
+    return starting.layout, Core(thread, core)
+
+
+@dataclass(slots=True)
+class _Starting:
+    settings: Settings
+    phase: Phase
+    door: StoreDoor
+    layout: PoolLayout | None = None
+
+    def run(self) -> EngineCore:
+        """Blocks for seconds."""
+        engine = self.settings.engine
+        register_loader(self.door, f"{engine.model} in {engine.dtype}, as vLLM lays it out")
+        config = engine_config(self.settings, self.phase)
+        try:
+            with allocations_from(self._pool, config.cache_config.num_gpu_blocks_override):
+                return EngineCore(config, Executor.get_class(config), log_stats=False)
+        except SplitwiserError:
+            raise
+        except Exception as error:
+            raise StartupError(
+                f"vLLM does not start with {engine.model}: {type(error).__name__}: {error}",
+                help="the lines above are vLLM's own; choose another model, or the transformers engine",
+                field="engine.model",
+            ) from error
+
+    def _pool(self, config: KVCacheConfig, order: KVCacheLayout) -> torch.Tensor:
+        self.layout = pool_layout(self.settings.engine.model, config, order)
+        return bytes_of(self.door.pool(self.layout))
