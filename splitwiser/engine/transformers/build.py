@@ -44,7 +44,7 @@ async def load(settings: Settings, segments: Segments) -> Loaded:
     model = empty_model(config, dtype)
     identity, memory = f"{name} in {dtype}", memory_of(settings.engine.device)
     weights = await segments.obtain("weights", lambda: make_weights(lambda: load_model(name, dtype), identity, memory))
-    attach_weights(model, weights.manifest, memory.tensor(weights), identity)
+    attach_weights(model, weights, identity, memory)
     interface = choose_interface(model)
     layout = PoolLayout(name, dtype, settings.pool.page_tokens, settings.pool.pages, interface.shapes)
     pool = await segments.obtain("pool", lambda: memory.make_pool(layout), layout=layout)

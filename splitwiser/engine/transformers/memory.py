@@ -65,9 +65,12 @@ class GpuMemory:
         return as_tensor(segment.memory)
 
 
+HOST = HostMemory()
+
+
 def memory_of(device: str) -> Memory:
     """The memory of "cpu" or "cuda"."""
-    return GpuMemory() if device == "cuda" else HostMemory()
+    return GpuMemory() if device == "cuda" else HOST
 
 
 def _bytes_of(buffer: memoryview) -> torch.Tensor:

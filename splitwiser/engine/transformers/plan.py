@@ -95,8 +95,8 @@ def span_of_slot(slot: DecodeSlot) -> Span:
     return Span((slot.token,), slot.position, slot.position + 1, slot.pages)
 
 
-def plan(spans: Sequence[Span], page_tokens: int, device: torch.device) -> Step:
-    """The step that runs these spans, its tensors on the device that computes it."""
+def plan(spans: Sequence[Span], page_tokens: int, device: torch.device | None = None) -> Step:
+    """The step that runs these spans. device: where it is computed; None: on the CPU."""
     highs = [_high(span) for span in spans]
     counts = [-(-high // page_tokens) for high in highs]
     positions = [position for span in spans for position in range(span.start, span.end)]

@@ -17,7 +17,8 @@ class Reference:
         set_up_arithmetic(threads)
         from transformers import GenerationConfig
 
-        self._model = load_model(model, dtype).to(device)  # type: ignore[arg-type]
+        self._model = load_model(model, dtype)
+        self._model.to(device)  # type: ignore[arg-type]
         if getattr(self._model.config, "attn_logit_softcapping", None):
             # The library's default attention leaves the cap out.
             self._model.set_attn_implementation("eager")

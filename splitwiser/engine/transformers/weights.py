@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from splitwiser.engine.transformers.memory import Memory
+from splitwiser.engine.transformers.memory import HOST, Memory
 from splitwiser.engine.transformers.numerics import torch_dtype
 from splitwiser.errors import StartupError
-from splitwiser.memory.segment import Made
+from splitwiser.memory.segment import Made, Segment
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -40,7 +40,7 @@ class Entry:
         return prod(self.shape) * torch_dtype(self.dtype).itemsize
 
 
-def make_weights(load: Callable[[], "PreTrainedModel"], identity: str, memory: Memory) -> Made:
+def make_weights(load: Callable[[], "PreTrainedModel"], identity: str, memory: Memory = HOST) -> Made:
     """Load a model and put its tensors into a new segment. identity: what the segment holds, for whoever maps it."""
     model = load()
     sources = dict(_tensors(model))
@@ -58,12 +58,9 @@ def make_weights(load: Callable[[], "PreTrainedModel"], identity: str, memory: M
     return made
 
 
-def attach_weights(model: "PreTrainedModel", manifest_json: bytes, content: torch.Tensor, identity: str) -> None:
-    """Give an empty model its tensors: views of the segment's bytes, [size_bytes].
-
-    Raises StartupError when it holds another model.
-    """
-    manifest = json.loads(manifest_json)
+def attach_weights(model: "PreTrainedModel", segment: Segment, identity: str, memory: Memory = HOST) -> None:
+    """Give an empty model its tensors: views of the segment. Raises StartupError when it holds another model."""
+    manifest, content = json.loads(segment.manifest), memory.tensor(segment)
     if manifest["identity"] != identity:
         raise StartupError(
             f"the store holds the weights of {manifest['identity']}, this worker is to run {identity}",

@@ -11,7 +11,7 @@ LAYOUT = PoolLayout("m", "float32", 4, 6, (LayerShape(2, 8, 8), LayerShape(1, 16
 
 def test_views_cover_the_pool_once_in_the_order_of_the_layout() -> None:
     buffer = bytearray(LAYOUT.pool_bytes)
-    elements = pool_elements(LAYOUT, memoryview(buffer))
+    elements = pool_elements(LAYOUT, torch.frombuffer(buffer, dtype=torch.uint8))
     elements.copy_(torch.arange(len(elements)))
     parts = [view for layer in map_pool(LAYOUT, elements) for view in (layer.keys, layer.values)]
     assert [tuple(part.shape) for part in parts] == [(6, 4, 2, 8), (6, 4, 2, 8), (6, 4, 1, 16), (6, 4, 1, 4)]
@@ -20,7 +20,7 @@ def test_views_cover_the_pool_once_in_the_order_of_the_layout() -> None:
 
 
 def test_what_is_written_to_slots_is_read_from_pages() -> None:
-    layer = map_pool(LAYOUT, pool_elements(LAYOUT, memoryview(bytearray(LAYOUT.pool_bytes))))[1]
+    layer = map_pool(LAYOUT, pool_elements(LAYOUT, torch.zeros(LAYOUT.pool_bytes, dtype=torch.uint8)))[1]
     key, value = torch.randn(1, 1, 5, 16), torch.randn(1, 1, 5, 4)
     pages = torch.tensor([5, 2])
     layer.write(torch.tensor([20, 21, 22, 23, 8]), key, value)
