@@ -49,7 +49,7 @@ def _device(settings: Settings) -> Found:
     if engine.device == "cuda" and engine.kind == "sim":
         yield "engine.device", engine.device, "the sim engine computes on a CPU", "give --engine transformers"
     if engine.device == "cuda" and engine.kind == "vllm":
-        yield "engine.device", engine.device, "the vllm engine is proven on a CPU only so far", "give --engine transformers"
+        yield "engine.device", engine.device, "the vllm engine runs on a CPU only so far", "give --engine transformers"
     for phase, percent in (("prefill", gpu.prefill_sm_percent), ("decode", gpu.decode_sm_percent)):
         if gpu.sharing != "mps" and percent < 100:
             remedy = "set gpu.sharing=mps, or leave the share at 100"
