@@ -30,8 +30,10 @@ class Floor:
 
     def __init__(self, launch: Launch) -> None:
         settings = launch.settings.router
-        self._prefill_workers = [PrefillWorker(address, settings.prefill_inflight) for address in launch.prefill]
-        self._decode_workers = [DecodeWorker(address, settings.decode_inflight) for address in launch.decode]
+        self._changed = asyncio.Event()
+        tell = self._changed.set
+        self._prefill_workers = [PrefillWorker(where, settings.prefill_inflight, tell) for where in launch.prefill]
+        self._decode_workers = [DecodeWorker(where, settings.decode_inflight, tell) for where in launch.decode]
         self.prefill = Places(self._prefill_workers, POLICIES[settings.policy], settings.max_queue)
         # Whoever has a grant has passed the queue's bound: nobody is turned away between the phases.
         granted = settings.prefill_inflight * len(launch.prefill)
@@ -39,15 +41,12 @@ class Floor:
 
     async def watch(self, server: Server) -> None:
         """Follow the workers until cancelled; the router serves while it has a worker of each phase."""
-        changed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for prefill_worker in self._prefill_workers:
-                group.create_task(prefill_worker.watch(changed.set))
-            for decode_worker in self._decode_workers:
-                group.create_task(decode_worker.watch(changed.set))
+            for worker in (*self._prefill_workers, *self._decode_workers):
+                group.create_task(worker.watch())
             while True:
-                await changed.wait()
-                changed.clear()
+                await self._changed.wait()
+                self._changed.clear()
                 self.prefill.serve_line()
                 self.decode.serve_line()
                 await server.set_serving(self.prefill.any_available and self.decode.any_available)

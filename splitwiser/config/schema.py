@@ -99,7 +99,7 @@ class RouterSettings(Section):
     """Most gRPC metadata of one call."""
     allow_plaintext: bool = False
     """Serve without TLS on an address beyond this machine, where the network itself is trusted."""
-    retries: Annotated[int, Field(ge=0)] = 1
+    retries: Annotated[int, Field(ge=0)] = 2
     """How often a request whose worker was lost before its first decoded token is prefilled again."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from splitwiser.errors import Draining, SplitwiserError, StaleHandle, StoreLost,
 from splitwiser.routing.places import Places
 from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
 from splitwiser.routing.token_stream import TokenStream
-from splitwiser.routing.workers import DecodeWorker, PrefillWorker
+from splitwiser.routing.workers import DecodeWorker, PrefillWorker, Worker
 from splitwiser.rpc import convert
 from splitwiser.rpc.client import call_unary, open_stream
 from splitwiser.rpc.deadline import Deadline
@@ -19,7 +20,9 @@ from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing
 from splitwiser.v1 import decode_pb2, prefill_pb2
 
-RETRIED = (WorkerLost, StaleHandle, Draining, StoreLost)
+LOST = (WorkerLost, Draining, StoreLost)
+"""A worker went away under a call."""
+RETRIED = (*LOST, StaleHandle)
 """The request's pages went away with a worker; the prompt can be prefilled again, as long as nothing was decoded."""
 
 
@@ -67,22 +70,25 @@ class Pipeline:
 
     async def _attempt(self, journey: Journey) -> Outcome:
         waiting_since_ns = time.time_ns()
-        async with self._prefill.place(journey.request) as worker:
+        message = _prefill_request(journey.request)
+        async with (
+            self._prefill.place(journey.request) as worker,
+            _doubting(worker),
+            open_stream(worker.stub.Prefill, message, timeout_s=journey.deadline.remaining_s()) as events,
+        ):
             self._record_queue(journey, waiting_since_ns)
-            message = _prefill_request(journey.request)
-            async with open_stream(worker.stub.Prefill, message, timeout_s=journey.deadline.remaining_s()) as events:
-                first: prefill_pb2.FirstToken = (await _next(events)).first_token
-                _take_first_token(journey, first)
-                if reason := convert.finish_from_proto(first.finish_reason):
-                    return Outcome(reason, 1)
-                granted: prefill_pb2.Granted = (await _next(events)).granted
-                journey.times.grant_ms = granted.grant_ms
-                decoding = asyncio.create_task(self._run_decode(journey, first.token_id, granted))
-                try:
-                    await _until_claimed(events, decoding)
-                except BaseException:
-                    await _cancel(decoding)
-                    raise
+            first: prefill_pb2.FirstToken = (await _next(events)).first_token
+            _take_first_token(journey, first)
+            if reason := convert.finish_from_proto(first.finish_reason):
+                return Outcome(reason, 1)
+            granted: prefill_pb2.Granted = (await _next(events)).granted
+            journey.times.grant_ms = granted.grant_ms
+            decoding = asyncio.create_task(self._run_decode(journey, first.token_id, granted))
+            try:
+                await _until_claimed(events, decoding)
+            except BaseException:
+                await _cancel(decoding)
+                raise
         try:
             return await decoding
         finally:
@@ -95,7 +101,7 @@ class Pipeline:
         self._tracing.record(names.QUEUE, since_ns, now_ns, attributes=attributes)
 
     async def _run_decode(self, journey: Journey, first_token_id: int, granted: prefill_pb2.Granted) -> Outcome:
-        async with self._decode.place(journey.request) as worker:
+        async with self._decode.place(journey.request) as worker, _doubting(worker):
             stream_id, link = worker.link.open(journey.tokens.push)
             message = _decode_request(journey.request, first_token_id, granted, worker.link.link_id, stream_id)
             try:
@@ -111,6 +117,16 @@ class Pipeline:
         reason = convert.finish_from_proto(answer.finish_reason)
         assert reason is not None, "decode answers with a finish reason"
         return Outcome(reason, 1 + answer.tokens)
+
+
+@asynccontextmanager
+async def _doubting(worker: Worker) -> AsyncIterator[None]:
+    """Doubt the worker if it is lost within the block, so that a retry does not meet it again."""
+    try:
+        yield
+    except LOST:
+        worker.doubt()
+        raise
 
 
 def _take_first_token(journey: Journey, first: prefill_pb2.FirstToken) -> None:

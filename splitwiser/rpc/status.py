@@ -67,6 +67,8 @@ def _status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
 
 _CLASS_OF_CODE = {
     grpc.StatusCode.UNAVAILABLE: errors.WorkerLost,
+    # Not our own cancellation, which never becomes an RPC error here: a server that stops cancels what comes too late.
+    grpc.StatusCode.CANCELLED: errors.WorkerLost,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,

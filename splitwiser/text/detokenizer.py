@@ -47,7 +47,7 @@ class WindowDetokenizer(Detokenizer):
 
     def __init__(self, decode: Callable[[Sequence[int]], str], prompt_ids: Sequence[int] = ()) -> None:
         self._decode = decode
-        self._context = list(prompt_ids[-CHARACTER_TOKENS:])
+        self._context = self._context_in(prompt_ids)
         self._held: list[int] = []
 
     def add(self, token_id: int) -> str:
@@ -58,6 +58,15 @@ class WindowDetokenizer(Detokenizer):
 
     def flush(self) -> str:
         return self._release(self._held_text())
+
+    def _context_in(self, prompt_ids: Sequence[int]) -> list[int]:
+        """The prompt's last tokens, from the beginning of a character on: half of one would spoil what follows it."""
+        context: list[int] = []
+        for count in range(CHARACTER_TOKENS, 2 * CHARACTER_TOKENS):
+            context = list(prompt_ids[-count:])
+            if not self._decode(context).startswith(REPLACEMENT):
+                break
+        return context
 
     def _held_text(self) -> str:
         return self._decode(self._context + self._held)[len(self._decode(self._context)) :]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from splitwiser.text.detokenizer import CHARACTER_TOKENS, REPLACEMENT, ByteDetokenizer, Detokenizer, WindowDetokenizer
@@ -29,6 +29,7 @@ def continuation(tokenizer: Tokenizer, prompt_ids: Sequence[int], token_ids: Seq
 
 
 @given(ANY, TEXT, st.integers(1, 12))
+@example(BYTE_FALLBACK, "0\x80\U00010000\u0800\x1f", 12)
 def test_pieces_join_to_the_text_that_the_tokens_add_to_their_prompt(tokenizer: Tokenizer, text: str, cut: int) -> None:
     token_ids = tokenizer.encode("the " + text)
     prompt_ids, completion = token_ids[:cut], token_ids[cut:]
