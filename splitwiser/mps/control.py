@@ -16,6 +16,7 @@ from splitwiser.errors import StartupError
 BINARY = "nvidia-cuda-mps-control"
 PIPE_VARIABLE = "CUDA_MPS_PIPE_DIRECTORY"
 LOG_VARIABLE = "CUDA_MPS_LOG_DIRECTORY"
+GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
 DEFAULT_PIPE_DIR = Path("/tmp/nvidia-mps")
 TIMEOUT_S = 20.0
 NO_DAEMON = "Cannot find MPS control daemon"
@@ -80,7 +81,8 @@ class Control:
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **self.variables}
+        # A daemon that saw one GPU alone would number it 0, and a client that asks for number 1 would find none.
+        return {name: value for name, value in os.environ.items() if name != GPUS_VARIABLE} | self.variables
 
     def _patiently(self, line: str) -> "subprocess.CompletedProcess[str]":
         """A daemon talks to one at a time and turns others away: two workers that start together ask together."""

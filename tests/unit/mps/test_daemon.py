@@ -25,6 +25,14 @@ async def test_a_daemon_of_ones_own_runs_for_the_length_of_the_block(folder: Pat
     assert not control.is_running()
 
 
+async def test_it_sees_all_gpus_so_that_their_numbers_mean_the_same_to_its_clients(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    async with mps_daemon("", folder / "mps", environ={}) as control:
+        assert (control.log_dir / "control.log").read_text() == "GPUs: all\n"
+
+
 async def test_one_that_a_killed_stack_left_is_found_and_ended(folder: Path) -> None:
     async with mps_daemon("", folder, environ={}) as left:
         async with mps_daemon("", folder, environ={}) as found:
