@@ -38,7 +38,7 @@ async def test_clients_are_listed_by_a_daemon_of_ones_own_and_those_without_it_a
             check_attached(control, [inside])
             assert [(each.pid, each.namespace) for each in clients(control)] == [(inside, own_namespace())]
             with pytest.raises(StartupError, match=f"not attached .* process {outside}"):
-                check_attached(control, [inside, outside])
+                check_attached(control, [inside, outside], patience_s=0.5)
         async with mps_daemon(str(control.pipe_dir), folder, environ={}) as found:
             assert found.pipe_dir == control.pipe_dir
         assert control.is_running(), "a daemon that was found is not this block's to end"
