@@ -3,7 +3,6 @@ until told to stop, and ends at once when its store or its engine does."""
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from splitwiser.telemetry.timeline import TimelineWriter
 
 Engine = PrefillEngine | DecodeEngine
 SHARE_RETRY_S = 0.05
-SWITCH_INTERVAL_S = 0.0002
 
 
 class StepMetrics(Protocol):
@@ -81,9 +79,6 @@ async def serve_worker(
     launch: Launch, worker: Worker, engine: Engine, service: Service, metrics_port: int, stop: asyncio.Event
 ) -> None:
     """Serve until stop is set, then drain. Raises what broke the engine, or StoreLost when the store went away."""
-    # An engine computes on a thread of its own. With Python's 5 ms between threads, the tokens of a step would often
-    # wait for the next step to be over.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     async with serve(launch.listen, [service]) as server:
         await server.set_serving(True)
         launch.announce(server.address, metrics_port)
