@@ -5,22 +5,16 @@ request nothing but that. An entry holds ids, no tokens, and lives as long as it
 """
 
 from collections.abc import Collection
-from enum import StrEnum
 from typing import Protocol
 
 from splitwiser.kv.handle import Epoch, KvHandle
 
 
-class RequestState(StrEnum):
-    """open -> granted -> claimed; a request that is prefilled again goes back to granted under another epoch."""
-
-    OPEN = "open"
-    GRANTED = "granted"
-    CLAIMED = "claimed"
-
-
 class Registry(Protocol):
-    """Every method raises RegistryUnavailable when the answer does not come in time, and is atomic by itself."""
+    """Entries go from open to granted to claimed; a request that is prefilled again is granted under another epoch.
+
+    Every method is atomic by itself, and raises RegistryUnavailable when the answer does not come in time.
+    """
 
     async def open(self, request_id: str) -> None:
         """Enter a new request. Raises DuplicateRequest while one of that id is in flight."""

@@ -8,6 +8,7 @@ from splitwiser.engine.base import FinishReason
 from splitwiser.routing.answer import Answer
 from splitwiser.routing.pipeline import Journey, Pipeline
 from splitwiser.routing.request import Outcome
+from splitwiser.routing.tasks import cancel_and_wait
 from splitwiser.telemetry import names
 from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing
@@ -43,7 +44,7 @@ class Generation:
             await self._write_tokens(write)
             outcome = None if self._answer.stopped else await running
         finally:
-            await _settle(running)
+            await cancel_and_wait(running)
         with self._tracing.span(names.FINISH, attributes={names.REQUEST_ID: self._journey.request.request_id}):
             return await self._write_end(write, outcome, echo_timings)
 
@@ -67,11 +68,3 @@ class Generation:
         last, reason = self._answer.end(outcome, times if echo_timings else None)
         await write(last)
         return reason
-
-
-async def _settle(task: "asyncio.Task[Outcome]") -> None:
-    """Cancel what still runs and wait for its end, so that its pages and places are free when the stream is over."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()

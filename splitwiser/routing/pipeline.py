@@ -10,6 +10,7 @@ from typing import Any
 from splitwiser.errors import Draining, SplitwiserError, StaleHandle, StoreLost, WorkerLost
 from splitwiser.routing.places import Places
 from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
+from splitwiser.routing.tasks import cancel_and_wait
 from splitwiser.routing.token_stream import TokenStream
 from splitwiser.routing.workers import DecodeWorker, PrefillWorker, Worker
 from splitwiser.rpc import convert
@@ -87,12 +88,12 @@ class Pipeline:
             try:
                 await _until_claimed(events, decoding)
             except BaseException:
-                await _cancel(decoding)
+                await cancel_and_wait(decoding)
                 raise
         try:
             return await decoding
         finally:
-            await _cancel(decoding)
+            await cancel_and_wait(decoding)
 
     def _record_queue(self, journey: Journey, since_ns: int) -> None:
         now_ns = time.time_ns()
@@ -172,7 +173,7 @@ async def _until_claimed(events: AsyncIterator[Any], decoding: "asyncio.Task[Out
     try:
         await asyncio.wait({claimed, decoding}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await _cancel(claimed)
+        await cancel_and_wait(claimed)
 
 
 async def _drain(events: AsyncIterator[Any]) -> None:
@@ -181,11 +182,3 @@ async def _drain(events: AsyncIterator[Any]) -> None:
             pass
     except SplitwiserError:
         return
-
-
-async def _cancel(task: "asyncio.Task[Any]") -> None:
-    """Cancel and wait; whatever the task ended with has been seen by then, or is of no interest any more."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
