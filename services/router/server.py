@@ -70,7 +70,7 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
             [service],
             limits={TOKENIZE: TOKENIZE_LIMIT},
             max_metadata_bytes=settings.router.max_metadata_bytes,
-            allow_plaintext=settings.router.allow_plaintext,
+            options=launch.listen_options,
         ) as server:
             launch.announce(server.address, reports.metrics_port)
             await serve_until(stop, server, floor.watch(server), leases.renew())

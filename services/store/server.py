@@ -1,10 +1,11 @@
-"""Owns the store process: the socket, the metrics, and gRPC health where an address is given. No torch, no CUDA."""
+"""Owns the store process: the socket, the metrics, and gRPC health, which is all that its gRPC
+addresses serve. No torch, no CUDA."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
-from splitwiser.rpc.server import serve as serve_grpc
+from splitwiser.rpc.health import Health, health_listener
 from splitwiser.runtime.entry import Launch
 from splitwiser.store.server import StoreServer
 from splitwiser.telemetry.metrics.door import serve_metrics
@@ -22,11 +23,14 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
             StoreServer(socket, name=settings.name, lease_s=settings.lease_s, observer=metrics)
         )
         metrics.watch_pages(_on_loop(store))
-        port, close_door = serve_metrics(metrics.registry, launch.settings.telemetry.metrics_port)
+        telemetry = launch.settings.telemetry
+        port, close_door = serve_metrics(metrics.registry, telemetry.metrics_port, telemetry.metrics_host)
         exits.callback(close_door)
-        if launch.listen:
-            server = await exits.enter_async_context(serve_grpc(launch.listen, []))
-            await server.set_serving(True)
+        health = Health()
+        await health.start()
+        for address in (launch.listen, launch.health_listen):
+            await exits.enter_async_context(health_listener(address, health))
+        await health.set_serving(True)
         launch.announce(f"unix:{socket}", port)
         await stop.wait()
 

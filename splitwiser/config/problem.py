@@ -7,6 +7,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from splitwiser.errors import ConfigurationError
 
+SECRETS = frozenset({"redis.password"})
+"""Settings whose value is never told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -20,8 +23,10 @@ class Problem:
 
     @property
     def found(self) -> str:
-        """The value and its origin, for a person to find it again; a password in a URL stays hidden."""
+        """The value and its origin, for a person to find it again; a password, also one in a URL, stays hidden."""
         value = hide_password(self.value) if isinstance(self.value, str) else self.value
+        if self.field in SECRETS:
+            value = "***"
         return f"{value!r} from {self.origin or 'the default'}: {self.cause}"
 
     def __str__(self) -> str:

@@ -98,9 +98,17 @@ class RouterSettings(Section):
     max_metadata_bytes: Positive = 8192
     """Most gRPC metadata of one call."""
     allow_plaintext: bool = False
-    """Serve without TLS on an address beyond this machine, where the network itself is trusted."""
+    """Serve without TLS on an address beyond this machine, where the network itself is trusted. Workers that listen on
+    TCP ask for it too."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a request whose worker was lost before its first decoded token is prefilled again."""
+
+
+class DrainSettings(Section):
+    """How a service leaves after SIGTERM."""
+
+    grace_s: Annotated[float, Field(ge=0)] = 5.0
+    """How long calls in flight may take to end; then they are cancelled."""
 
 
 class StoreSettings(Section):
@@ -117,6 +125,8 @@ class StoreSettings(Section):
 class RedisSettings(Section):
     url: str = ""
     """redis://, rediss:// or unix:// URL. Empty: `splitwiser up` starts a server of its own."""
+    password: str = ""
+    """For the server, if its URL has none. Best given by the environment, which a Kubernetes Secret can fill."""
     prefix: str = "splitwiser:"
     """First part of every key; stacks that share a server need one each."""
     timeout_s: Seconds = 0.2
@@ -132,6 +142,8 @@ class TelemetrySettings(Section):
     """OTLP gRPC endpoint, such as http://127.0.0.1:4317. Empty: spans stay in the local timeline."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Prometheus port of each service; 0 takes a free one and writes it to the service's card in run_dir."""
+    metrics_host: str = "127.0.0.1"
+    """Where that port is bound: plain HTTP without authentication, so beyond this machine only in a trusted network."""
     log_format: Literal["console", "json"] = "console"
     """Lines for people or for machines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -183,6 +195,7 @@ class Settings(Section):
     decode: DecodeSettings = DecodeSettings()
     gpu: GpuSettings = GpuSettings()
     router: RouterSettings = RouterSettings()
+    drain: DrainSettings = DrainSettings()
     store: StoreSettings = StoreSettings()
     redis: RedisSettings = RedisSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

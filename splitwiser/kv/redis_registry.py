@@ -26,6 +26,8 @@ class RedisOptions(Protocol):
     @property
     def url(self) -> str: ...
     @property
+    def password(self) -> str: ...
+    @property
     def prefix(self) -> str: ...
     @property
     def timeout_s(self) -> float: ...
@@ -107,6 +109,8 @@ def _pool(options: RedisOptions) -> aioredis.BlockingConnectionPool:
     try:
         return aioredis.BlockingConnectionPool.from_url(
             options.url,
+            # One in the URL wins.
+            **({"password": options.password} if options.password else {}),
             max_connections=MAX_CONNECTIONS,
             timeout=options.open_timeout_s,
             socket_timeout=options.open_timeout_s,

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from splitwiser.config.load import load_settings
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, SplitwiserError
+from splitwiser.rpc.listen import ListenOptions
 from splitwiser.stack.card import Card, write_card
 from splitwiser.telemetry.logs import configure_logging
 
@@ -22,18 +22,32 @@ EXIT_CONFIGURATION = 2
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a process was started. listen: gRPC address of its own; prefill and decode: those of a router's workers."""
+    """How a process was started.
+
+    listen: gRPC address of its own; health_listen: one where health alone is served; prefill and decode: those of a
+    router's workers.
+    """
 
     settings: Settings
     service: str
     instance: str
     listen: str
+    health_listen: str
     prefill: tuple[str, ...]
     decode: tuple[str, ...]
 
     def announce(self, address: str, metrics_port: int) -> None:
         """Write the service's card: it is ready."""
         write_card(self.settings.run_dir, Card(self.service, self.instance, os.getpid(), address, metrics_port))
+
+    @property
+    def listen_options(self) -> ListenOptions:
+        """How this process listens, as its settings have it."""
+        return ListenOptions(
+            allow_plaintext=self.settings.router.allow_plaintext,
+            health_address=self.health_listen,
+            grace_s=self.settings.drain.grace_s,
+        )
 
 
 Serve = Callable[[Launch, asyncio.Event], Awaitable[None]]
@@ -63,24 +77,19 @@ async def _until_signal(launch: Launch, serve: Serve) -> None:
 
 def _launch(service: str) -> Launch:
     parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
-    parser.add_argument("--config", type=Path, required=True, help="settings as JSON, as `splitwiser up` resolves them")
+    parser.add_argument("--config", type=Path, required=True, help="settings as TOML or JSON; variables win over them")
     parser.add_argument("--instance", default=service, help="name of this process among its siblings")
     parser.add_argument("--listen", default="", help="gRPC address: HOST:PORT or unix:PATH")
+    parser.add_argument("--health-listen", default="", help="plaintext address for health probes alone")
     parser.add_argument("--prefill", action="append", default=[], help="address of a prefill worker; may be repeated")
     parser.add_argument("--decode", action="append", default=[], help="address of a decode worker; may be repeated")
     arguments = parser.parse_args()
     return Launch(
-        settings=_read_settings(arguments.config),
+        settings=load_settings(arguments.config),
         service=service,
         instance=arguments.instance,
         listen=arguments.listen,
+        health_listen=arguments.health_listen,
         prefill=tuple(arguments.prefill),
         decode=tuple(arguments.decode),
     )
-
-
-def _read_settings(path: Path) -> Settings:
-    try:
-        return Settings.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(str(error), field=str(path), help="make the file with `splitwiser up`") from None

@@ -25,7 +25,7 @@ class Telemetry:
 async def telemetry(launch: Launch, metrics: ServiceMetrics) -> AsyncIterator[Telemetry]:
     """Report for the length of the block; what is pending at its end still reaches the timeline."""
     settings = launch.settings
-    port, close_door = serve_metrics(metrics.registry, settings.telemetry.metrics_port)
+    port, close_door = serve_metrics(metrics.registry, settings.telemetry.metrics_port, settings.telemetry.metrics_host)
     timeline = TimelineWriter(timeline_path(settings.run_dir, launch.instance))
     tracing = Tracing(launch.service, launch.instance, settings.telemetry, timeline)
     try:

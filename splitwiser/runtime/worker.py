@@ -17,6 +17,7 @@ from splitwiser.kv.redis_registry import RedisRegistry
 from splitwiser.memory.devices import mapper_of
 from splitwiser.mps.attachment import check_attached
 from splitwiser.mps.control import Control
+from splitwiser.rpc.listen import refuse_open_plaintext
 from splitwiser.rpc.server import Service, serve
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.lifetime import serve_until
@@ -47,6 +48,8 @@ class Worker:
 async def attached(launch: Launch, phase: Phase) -> AsyncIterator[Worker]:
     """A worker attached to its store for the length of the block; leaving gives all its pages back at once."""
     settings = launch.settings
+    # Before the model is loaded, which may take minutes.
+    refuse_open_plaintext(launch.listen, launch.listen_options.allow_plaintext)
     socket = settings.run_dir / settings.store.socket
     mapper = mapper_of(settings.engine.device)
     store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s, mapper=mapper)
@@ -79,7 +82,7 @@ async def serve_worker(
     launch: Launch, worker: Worker, engine: Engine, service: Service, metrics_port: int, stop: asyncio.Event
 ) -> None:
     """Serve until stop is set, then drain. Raises what broke the engine, or StoreLost when the store went away."""
-    async with serve(launch.listen, [service]) as server:
+    async with serve(launch.listen, [service], options=launch.listen_options) as server:
         await server.set_serving(True)
         launch.announce(server.address, metrics_port)
         await serve_until(stop, server, engine.run(), _end_with(worker.store), *_watches(launch.settings))

@@ -1,5 +1,6 @@
 """Owns folders short enough for unix sockets, and what a process holds open."""
 
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,3 +22,10 @@ def open_fds() -> dict[int, str]:
         with suppress(FileNotFoundError):
             links[int(link.name)] = str(link.readlink())
     return links
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody had a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

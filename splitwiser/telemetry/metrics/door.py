@@ -18,7 +18,7 @@ def serve_metrics(registry: CollectorRegistry, port: int, host: str = "127.0.0.1
         raise StartupError(
             f"cannot serve metrics on {host}:{port}: {error.strerror}",
             field="telemetry.metrics_port",
-            help="give a free port, or 0 to take any",
+            help="give a free port, or 0 to take any, and a telemetry.metrics_host of this machine",
         ) from error
 
     def close() -> None:

@@ -169,3 +169,19 @@ async def test_a_redis_that_hangs_refuses_or_comes_back_empty_costs_only_the_tim
 def test_a_wrong_url_names_the_setting() -> None:
     with pytest.raises(ConfigurationError, match=r"redis\.url"):
         RedisRegistry(RedisSettings(url="http://localhost"))
+
+
+async def test_a_password_comes_from_its_own_setting_or_from_the_url(redis_server: RedisServer) -> None:
+    async with aioredis.Redis.from_url(redis_server.url) as raw:
+        await raw.config_set("requirepass", "secret")
+    right = RedisSettings(url=redis_server.url, password="secret")
+    in_url = RedisSettings(url=f"{redis_server.url}?password=secret", password="other")
+    for settings in (right, in_url):
+        registry = RedisRegistry(settings)
+        await registry.ping()
+        await registry.close()
+    for settings in (RedisSettings(url=redis_server.url), right.model_copy(update={"password": "wrong"})):
+        registry = RedisRegistry(settings)
+        with pytest.raises(RegistryUnavailable, match=r"(?i)auth|password"):
+            await registry.ping()
+        await registry.close()

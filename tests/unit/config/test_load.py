@@ -188,3 +188,11 @@ def test_a_password_is_not_printed() -> None:
     text = failure(None, Flag("redis.url", "http://me:secret@host:1", "--set"))
     assert "secret" not in text
     assert "http://me:***@host:1" in text
+
+
+def test_a_secret_setting_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITWISER_REDIS__PASSWORD", "hunter2")
+    monkeypatch.setenv("SPLITWISER_REDIS__URL", "nonsense")
+    assert "hunter2" not in failure()
+    monkeypatch.setenv("SPLITWISER_REDIS", '{"password": 1234567}')
+    assert "1234567" not in failure()

@@ -1,0 +1,62 @@
+"""Owns how a gRPC server takes its address: with or without TLS, and never in plaintext beyond this machine unasked."""
+
+from dataclasses import dataclass
+
+import grpc
+
+from splitwiser.config.address import TcpAddress, parse_address
+from splitwiser.errors import ConfigurationError, StartupError
+
+HARD_METADATA_BYTES = 256 * 1024
+"""Beyond this the transport itself refuses; below, the guard does, with a reason."""
+SERVER_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_metadata_size", HARD_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", HARD_METADATA_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 1_000),
+    ("grpc.http2.ping_timeout_ms", 700),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """How a server listens. health_address: where health alone is served as well, in plaintext; empty for nowhere.
+
+    grace_s: how long a draining server waits for its calls.
+    """
+
+    allow_plaintext: bool = False
+    health_address: str = ""
+    grace_s: float = 5.0
+
+
+def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
+    """Bind HOST:PORT or unix:PATH and return it with the port that was taken. StartupError when it cannot be."""
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise StartupError(
+            f"cannot listen on {address}: the port is in use or not allowed",
+            help="stop what listens there, or set another address",
+        ) from error
+    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+
+
+def refuse_open_plaintext(address: str, allowed: bool) -> None:
+    """Raise ConfigurationError if a plaintext listener there could be reached from another machine."""
+    try:
+        parsed = parse_address(address)
+    except ValueError as error:
+        raise ConfigurationError(f"{address!r}: {error}", field="listen", help="give HOST:PORT or unix:PATH") from None
+    if isinstance(parsed, TcpAddress) and not (parsed.is_loopback or allowed):
+        raise ConfigurationError(
+            f"{address} would serve plaintext beyond this machine",
+            field="listen",
+            help="listen on 127.0.0.1, set tls.cert_file and tls.key_file, or set router.allow_plaintext where the "
+            "network itself is trusted",
+        )
