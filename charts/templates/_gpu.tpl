@@ -1,0 +1,62 @@
+{{/* Owns how workers come to their part of the GPU, by mps.mode. */}}
+
+{{- define "splitwiser.ownMps" -}}
+{{- and (eq .Values.device "gpu") (eq .Values.mps.mode "daemonset") -}}
+{{- end -}}
+
+{{/* The extended resource that each worker asks one of; nothing where there is none. */}}
+{{- define "splitwiser.gpuResource" -}}
+{{- if eq .Values.device "gpu" -}}
+{{- get (dict "devicePlugin" .Values.mps.devicePlugin.resourceName "none" .Values.mps.devicePlugin.resourceName
+    "daemonset" .Values.mps.daemonset.resourceName "dra" "") .Values.mps.mode -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "splitwiser.dra" -}}
+{{- if and (eq .Values.device "gpu") (eq .Values.mps.mode "dra") }}true{{ end -}}
+{{- end -}}
+
+{{/* CUDA reads priority and cap once, at a process's start. Takes root and role. */}}
+{{- define "splitwiser.gpuEnv" -}}
+{{- $role := index .root.Values .role }}
+- name: NVIDIA_DRIVER_CAPABILITIES
+  value: compute,utility
+{{- if ne .root.Values.mps.mode "none" }}
+- name: CUDA_MPS_CLIENT_PRIORITY
+  value: {{ ternary "1" "0" (eq $role.priority "below-normal") | quote }}
+{{- with include "splitwiser.smPercent" . }}
+- name: CUDA_MPS_ACTIVE_THREAD_PERCENTAGE
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- if eq (include "splitwiser.ownMps" .root) "true" }}
+- name: CUDA_MPS_PIPE_DIRECTORY
+  value: /run/splitwiser-mps/pipe
+- name: CUDA_MPS_LOG_DIRECTORY
+  value: /run/splitwiser-mps/log
+- name: NVIDIA_VISIBLE_DEVICES
+  value: {{ .root.Values.mps.daemonset.visibleDevices | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Resources of a container: the role's own, and its part of the GPU. Takes root and role. */}}
+{{- define "splitwiser.resources" -}}
+{{- $resources := deepCopy (index .root.Values .role).resources -}}
+{{- if include "splitwiser.isWorker" .role -}}
+{{- with include "splitwiser.gpuResource" .root }}
+{{- $resources = merge $resources (dict "limits" (dict . 1)) }}
+{{- end }}
+{{- if include "splitwiser.dra" .root }}
+{{- $resources = merge $resources (dict "claims" (list (dict "name" "gpu"))) }}
+{{- end }}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
+{{- define "splitwiser.mpsPath" -}}
+{{- default (printf "/run/splitwiser/%s.%s/mps" .Release.Namespace (include "splitwiser.fullname" .)) .Values.mps.daemonset.hostPath -}}
+{{- end -}}
+
+{{- define "splitwiser.mpsMounts" -}}
+- {name: mps, mountPath: /run/splitwiser-mps}
+{{- end -}}

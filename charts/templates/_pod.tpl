@@ -1,0 +1,270 @@
+{{/* Owns what the pods have in common: how they are hardened, placed and probed. */}}
+
+{{/* A service's container. Takes root and role. */}}
+{{- define "splitwiser.container" -}}
+{{- $role := index .root.Values .role -}}
+{{- $ports := include "splitwiser.ports" . | fromYaml -}}
+name: {{ .role }}
+image: {{ include "splitwiser.roleImage" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+args: {{- include "splitwiser.args" . | nindent 2 }}
+env: {{- include "splitwiser.env" . | nindent 2 }}
+{{- with $role.extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
+ports:
+  - {name: {{ include "splitwiser.portName" (dict "root" .root "role" .role "port" "grpc") }}, containerPort: {{ $ports.grpc }}}
+  - {name: {{ include "splitwiser.portName" (dict "root" .root "role" .role "port" "metrics") }}, containerPort: {{ $ports.metrics }}}
+{{- include "splitwiser.probes" (dict "probes" $role.probes "port" $ports.grpc) | nindent 0 }}
+{{- with include "splitwiser.preStop" . }}
+lifecycle:
+  preStop: {{- . | nindent 4 }}
+{{- end }}
+resources: {{- include "splitwiser.resources" . | nindent 2 }}
+{{- include "splitwiser.hardening" (dict "root" .root "role" .role) | nindent 0 }}
+volumeMounts: {{- include "splitwiser.mounts" . | nindent 2 }}
+{{- end -}}
+
+{{/* In one pod the names of ports must differ, too. Takes root, role and port. */}}
+{{- define "splitwiser.portName" -}}
+{{- ternary (printf "%s-%s" .role .port) .port (and (eq .root.Values.topology "pod") (ne .role "router")) -}}
+{{- end -}}
+
+{{/* Readiness is the service's own word, health "". "liveness" depends on no peer, so that what a peer does restarts nobody. */}}
+{{- define "splitwiser.probes" -}}
+{{- $live := dict "port" .port "service" "liveness" -}}
+{{- $timing := dict "timeoutSeconds" .probes.timeoutSeconds -}}
+startupProbe: {{- merge (dict "grpc" $live "periodSeconds" 1 "failureThreshold" .probes.startupSeconds) $timing | toYaml | nindent 2 }}
+{{- $timing = merge $timing (pick .probes "periodSeconds" "failureThreshold") }}
+livenessProbe: {{- merge (dict "grpc" $live) $timing | toYaml | nindent 2 }}
+readinessProbe: {{- merge (dict "grpc" (dict "port" .port)) $timing | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* What comes before SIGTERM. Takes root and role. */}}
+{{- define "splitwiser.preStop" -}}
+{{- $seconds := (index .root.Values .role).preStopSeconds -}}
+{{- if and (eq .role "store") (eq .root.Values.topology "pod") -}}
+{{- /* All containers of a pod are told to end at once; without their store the workers could not drain. */ -}}
+exec:
+  command:
+    - python
+    - -c
+    - |
+      {{- .root.Files.Get "files/await_workers.py" | nindent 6 }}
+{{- else if not $seconds }}
+{{- else if semverCompare ">=1.30-0" .root.Capabilities.KubeVersion.Version -}}
+sleep: {seconds: {{ $seconds }}}
+{{- else -}}
+exec: {command: [python, -c, "import time; time.sleep({{ $seconds }})"]}
+{{- end }}
+{{- end -}}
+
+{{/* A container's standing under the Pod Security Standard "restricted". Takes root and role. */}}
+{{- define "splitwiser.hardening" -}}
+securityContext:
+  {{- $default := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) }}
+  {{- mergeOverwrite $default (deepCopy (index .root.Values .role).securityContext) | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* The pod's own. Takes root and role. */}}
+{{- define "splitwiser.podSecurity" -}}
+{{- $default := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- mergeOverwrite $default (deepCopy .root.Values.podSecurityContext) (deepCopy (index .root.Values .role).podSecurityContext) | toYaml -}}
+{{- end -}}
+
+{{/* Labels and annotations of a pod. Takes root, role and component. */}}
+{{- define "splitwiser.podMetadata" -}}
+{{- $role := index .root.Values .role -}}
+labels:
+  {{- /* No versions: a pod that stays the same stays up. */}}
+  {{- include "splitwiser.selector" . | nindent 2 }}
+  {{- with .root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with $role.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (deepCopy $role.podAnnotations) (default dict .annotations) }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Everything of a pod but its containers and volumes. Takes root and role. */}}
+{{- define "splitwiser.podCommon" -}}
+{{- $role := index .root.Values .role -}}
+serviceAccountName: {{ include "splitwiser.serviceAccount" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext: {{- include "splitwiser.podSecurity" . | nindent 2 }}
+{{- with $role.terminationGracePeriodSeconds }}
+terminationGracePeriodSeconds: {{ . }}
+{{- end }}
+{{- with $role.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $role.topologySpreadConstraints }}
+topologySpreadConstraints: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- include "splitwiser.placement" . }}
+{{- end -}}
+
+{{/* Store, prefill and decode go to one node: workers to where one of the three is, the store to where a worker is. So the node is
+     one that has the GPU, and a store that comes back comes back to its workers. Takes root and role. */}}
+{{- define "splitwiser.placement" -}}
+{{- $values := .root.Values -}}
+{{- $role := index $values .role -}}
+{{- $selector := $role.nodeSelector -}}
+{{- $tolerations := $role.tolerations -}}
+{{- $affinity := deepCopy $role.affinity -}}
+{{- if has .role (list "store" "prefill" "decode") -}}
+{{- $selector = merge (deepCopy $role.nodeSelector) $values.worker.nodeSelector -}}
+{{- $tolerations = concat $values.worker.tolerations $role.tolerations -}}
+{{- with include "splitwiser.gpuResource" .root -}}
+{{- $tolerations = append $tolerations (dict "key" . "operator" "Exists" "effect" "NoSchedule") -}}
+{{- end -}}
+{{- if eq $values.topology "pods" -}}
+{{- $affinity = include "splitwiser.withNode" (dict "root" .root "role" .role "affinity" $affinity) | fromYaml -}}
+{{- end -}}
+{{- end -}}
+{{- with $selector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The given affinity and the term that keeps the three together. Takes root, role and affinity. */}}
+{{- define "splitwiser.withNode" -}}
+{{- $required := "requiredDuringSchedulingIgnoredDuringExecution" -}}
+{{- $match := include "splitwiser.selector" (dict "root" .root "component" "") | fromYaml -}}
+{{- $_ := unset $match "app.kubernetes.io/component" -}}
+{{- $near := ternary (list "prefill" "decode") (list "store" "prefill" "decode") (eq .role "store") -}}
+{{- $expression := dict "key" "app.kubernetes.io/component" "operator" "In" "values" $near -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $match "matchExpressions" (list $expression)) -}}
+{{- $podAffinity := default dict .affinity.podAffinity -}}
+{{- $terms := append (default list (get $podAffinity $required)) $term -}}
+{{- set .affinity "podAffinity" (set $podAffinity $required $terms) | toYaml -}}
+{{- end -}}
+
+{{/* The volumes of a role's container. Takes root and role. */}}
+{{- define "splitwiser.volumes" -}}
+- name: {{ include "splitwiser.runVolume" . }}
+  emptyDir: {}
+- name: {{ include "splitwiser.tmpVolume" . }}
+  emptyDir: {}
+{{- with (index .root.Values .role).extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The volumes that roles of one pod share. Takes root and roles. */}}
+{{- define "splitwiser.sharedVolumes" -}}
+- name: settings
+  configMap: {name: {{ include "splitwiser.fullname" .root }}}
+{{- if ne (first .roles) "router" }}
+- name: socket
+  {{- if eq .root.Values.topology "pod" }}
+  emptyDir: {medium: Memory, sizeLimit: 1Mi}
+  {{- else }}
+  hostPath: {path: {{ include "splitwiser.socketPath" .root }}, type: DirectoryOrCreate}
+  {{- end }}
+{{- end }}
+{{- if or (ne (first .roles) "store") (gt (len .roles) 1) }}
+{{- with include "splitwiser.modelsVolume" .root }}
+- name: models
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- if and (eq (include "splitwiser.ownMps" .root) "true") (include "splitwiser.isWorker" (first .roles)) }}
+- name: mps
+  hostPath: {path: {{ include "splitwiser.mpsPath" .root }}, type: DirectoryOrCreate}
+{{- end }}
+{{- end -}}
+
+{{/* Hands folders on the node, which are root's when they are made, to the pods' user. Takes root, role, image and mounts. */}}
+{{- define "splitwiser.handOver" -}}
+{{- $user := include "splitwiser.podSecurity" . | fromYaml -}}
+name: hand-over
+image: {{ .image }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command:
+  - python
+  - -c
+  - |
+    import os, sys
+    for folder in sys.argv[1:]:
+        os.chown(folder, {{ $user.runAsUser | int }}, {{ $user.runAsGroup | int }})
+        os.chmod(folder, 0o700)
+  {{- range .mounts }}
+  - {{ .mountPath }}
+  {{- end }}
+securityContext:
+  runAsUser: 0
+  runAsNonRoot: false
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL], add: [CHOWN, FOWNER]}
+volumeMounts: {{- toYaml .mounts | nindent 2 }}
+{{- end -}}
+
+{{/* The whole pod of some roles. Takes root, component and roles, the first of which says where and as whom it runs. */}}
+{{- define "splitwiser.podTemplate" -}}
+{{- $root := .root -}}
+{{- $first := first .roles -}}
+{{- $checksums := dict -}}
+{{- range .roles -}}
+{{- $_ := set $checksums (printf "checksum/%s-settings" .) (include "splitwiser.settingsChecksum" (dict "root" $root "role" .)) -}}
+{{- end -}}
+metadata:
+  {{- include "splitwiser.podMetadata" (dict "root" $root "role" $first "component" .component "annotations" $checksums) | nindent 2 }}
+spec:
+  {{- include "splitwiser.podCommon" (dict "root" $root "role" $first) | nindent 2 }}
+  {{- if gt (len .roles) 1 }}
+  {{- /* So that the store sees a worker that hangs, and can end it before its pages are used again. */}}
+  shareProcessNamespace: true
+  {{- end }}
+  {{- if and (eq $root.Values.device "gpu") (ne $first "router") }}
+  {{- include "splitwiser.gpuPod" (dict "root" $root "roles" .roles) | nindent 2 }}
+  {{- end }}
+  {{- if and (eq $first "store") (eq $root.Values.topology "pods") }}
+  {{- $mounts := list (dict "name" "socket" "mountPath" "/run/splitwiser-store") }}
+  {{- $image := include "splitwiser.roleImage" (dict "root" $root "role" "store") }}
+  initContainers:
+    - {{ include "splitwiser.handOver" (dict "root" $root "role" "store" "image" $image "mounts" $mounts) | nindent 6 | trim }}
+  {{- end }}
+  containers:
+    {{- range .roles }}
+    - {{ include "splitwiser.container" (dict "root" $root "role" .) | nindent 6 | trim }}
+      terminationMessagePolicy: FallbackToLogsOnError
+    {{- end }}
+  volumes:
+    {{- include "splitwiser.sharedVolumes" (dict "root" $root "roles" .roles) | nindent 4 }}
+    {{- range .roles }}
+    {{- include "splitwiser.volumes" (dict "root" $root "role" .) | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{/* What a pod with workers needs of its node. Takes root and roles. */}}
+{{- define "splitwiser.gpuPod" -}}
+{{- if or (gt (len .roles) 1) (include "splitwiser.isWorker" (first .roles)) -}}
+{{- $class := .root.Values.worker.runtimeClassName -}}
+{{- if eq .root.Values.mps.mode "daemonset" }}{{ $class = default .root.Values.mps.daemonset.runtimeClassName $class }}{{ end -}}
+{{- with $class }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- if include "splitwiser.dra" .root }}
+resourceClaims:
+  - {name: gpu, resourceClaimName: {{ include "splitwiser.fullname" .root }}-gpu}
+{{- end }}
+{{- end -}}
+{{- end -}}

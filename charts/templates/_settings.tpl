@@ -1,0 +1,74 @@
+{{/* Owns settings.json: what the chart derives from its values, then what .Values.settings adds. docs/configuration.md */}}
+
+{{- define "splitwiser.redisUrl" -}}
+{{- if .Values.redis.enabled -}}
+redis://{{ include "splitwiser.fullname" . }}-redis:6379/0
+{{- else -}}
+{{ .Values.redis.external.url }}
+{{- end -}}
+{{- end -}}
+
+{{/* The cap of a phase in %, or nothing where there is none. Takes root and role. */}}
+{{- define "splitwiser.smPercent" -}}
+{{- $mps := .root.Values.mps -}}
+{{- $asked := (index .root.Values .role).smPercent -}}
+{{- if $asked }}{{ $asked | int }}
+{{- else if and (eq .root.Values.device "gpu") (eq $mps.mode "devicePlugin") }}{{ div 100 ($mps.devicePlugin.replicas | int) }}
+{{- end -}}
+{{- end -}}
+
+{{/* Settings that the chart derives, as YAML. */}}
+{{- define "splitwiser.ownSettings" -}}
+run_dir: /run/splitwiser
+engine:
+  kind: {{ .Values.engine }}
+  model: {{ .Values.model | quote }}
+  device: {{ ternary "cuda" "cpu" (eq .Values.device "gpu") }}
+prefill:
+  workers: {{ .Values.prefill.replicas }}
+decode:
+  workers: {{ .Values.decode.replicas }}
+{{- if eq .Values.device "gpu" }}
+gpu:
+  sharing: {{ ternary "time-slice" "mps" (eq .Values.mps.mode "none") }}
+  prefill_priority: {{ .Values.prefill.priority }}
+  decode_priority: {{ .Values.decode.priority }}
+  {{- range $role := list "prefill" "decode" }}
+  {{- with include "splitwiser.smPercent" (dict "root" $ "role" $role) }}
+  {{ $role }}_sm_percent: {{ . }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+router:
+  allow_plaintext: true
+store:
+  socket: /run/splitwiser-store/store.sock
+  name: {{ include "splitwiser.fullname" . }}
+redis:
+  url: {{ include "splitwiser.redisUrl" . | quote }}
+telemetry:
+  metrics_port: 9090
+{{- end -}}
+
+{{/* Settings that values may change. */}}
+{{- define "splitwiser.defaultSettings" -}}
+telemetry:
+  log_format: json
+{{- end -}}
+
+{{- define "splitwiser.settings" -}}
+{{- $own := include "splitwiser.ownSettings" . | fromYaml -}}
+{{- $default := include "splitwiser.defaultSettings" . | fromYaml -}}
+{{- mergeOverwrite $default (deepCopy .Values.settings) $own | toPrettyJson -}}
+{{- end -}}
+
+{{/* Changes when a role has to start anew. The store knows neither requests nor how many workers there are. Takes root, role. */}}
+{{- define "splitwiser.settingsChecksum" -}}
+{{- $settings := include "splitwiser.settings" .root | fromJson -}}
+{{- if eq .role "store" }}
+{{- $settings = pick $settings "run_dir" "engine" "pool" "store" "telemetry" "tls" }}
+{{- else if ne .role "router" }}
+{{- $settings = omit $settings "router" }}
+{{- end -}}
+{{- $settings | toJson | sha256sum -}}
+{{- end -}}
