@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from services.decode.links import Links
-from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob
-from splitwiser.errors import LayoutMismatch, RegistryUnavailable, SplitwiserError
+from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, kv_positions
+from splitwiser.errors import InvalidRequest, LayoutMismatch, RegistryUnavailable, SplitwiserError
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_from_proto
 from splitwiser.kv.handoff import Claims
@@ -52,8 +52,11 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
     async def _decode(self, request: decode_pb2.DecodeRequest) -> decode_pb2.DecodeResponse:
         handle, stop = handle_from_proto(request.handle), convert.stop_from_proto(request.stop)
         sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
+        if request.first_index + 1 >= stop.max_tokens or request.first_index >= handle.tokens:
+            raise InvalidRequest("out of range", field="first_index", help="only decode what goes on")
         arrived_ns = time.time_ns()
-        pages, reserved_ns = await self._claim(request.request_id, handle, stop.max_tokens)
+        positions = kv_positions(handle.tokens, stop, request.first_index)
+        pages, reserved_ns = await self._claim(request.request_id, handle, positions)
         claimed_ns = time.time_ns()
         self._count_claim(handle, pages, (reserved_ns - arrived_ns) / 1e9, (claimed_ns - reserved_ns) / 1e9)
         try:
@@ -66,19 +69,19 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
                 stop=stop,
                 on_token=link.sink(request.stream_id),
                 priority=request.priority,
+                first_index=request.first_index,
             )
             decoded = await self._engine.decode(job)
         finally:
             self._engine.pages.free(pages)
         return self._answer(request.request_id, handle, decoded, (arrived_ns, reserved_ns, claimed_ns))
 
-    async def _claim(self, request_id: str, handle: KvHandle, max_tokens: int) -> tuple[tuple[int, ...], int]:
+    async def _claim(self, request_id: str, handle: KvHandle, positions: int) -> tuple[tuple[int, ...], int]:
         """The request's pages, granted ones first, and when (wall clock, ns) enough pages of our own were free."""
         try:
             self._check(handle)
             await self._claim_in_registry(request_id, handle)
-            # The last token's own KV is never written: hence one position less than prompt and completion together.
-            own = await self._engine.pages.reserve(self._engine.layout.pages_for(handle.tokens + max_tokens - 1))
+            own = await self._engine.pages.reserve(self._engine.layout.pages_for(positions))
             reserved_ns = time.time_ns()
             return await self._claims.claim(handle, own), reserved_ns
         except SplitwiserError as error:

@@ -46,7 +46,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         job, stop = _job(request), convert.stop_from_proto(request.stop)
         arrived_ns = time.time_ns()
         prefilled = await self._engine.prefill(job)
-        finish_reason = stop.reason(prefilled.first_token, 1)
+        finish_reason = stop.reason(prefilled.first_token, job.first_index + 1)
         granting = False
         try:
             await context.write(self._first_token(job, prefilled, arrived_ns, finish_reason))
@@ -103,11 +103,14 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
 def _job(request: prefill_pb2.PrefillRequest) -> PrefillJob:
     if not request.token_ids:
         raise InvalidRequest("the prompt is empty", field="token_ids", help="call through the router")
+    if request.first_index >= len(request.token_ids):
+        raise InvalidRequest("no prompt before it", field="first_index", help="call through the router")
     return PrefillJob(
         request_id=request.request_id,
         token_ids=tuple(request.token_ids),
         sampling=convert.sampling_from_proto(request.sampling),
         priority=request.priority,
+        first_index=request.first_index,
     )
 
 

@@ -89,5 +89,5 @@ def _servicer(
         max_request_tokens=settings.pool.page_tokens * min(settings.prefill_pages, settings.decode_pages),
     )
     intake = Intake(model, tokenizer, limits)
-    pipeline = Pipeline(floor.prefill, floor.decode, tracing, metrics, settings.router.retries)
+    pipeline = Pipeline(floor.prefill, floor.decode, tracing, metrics, settings.router)
     return InferenceServicer(model, tokenizer, intake, pipeline, leases, tracing, metrics)

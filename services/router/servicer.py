@@ -12,8 +12,9 @@ from opentelemetry.trace import Span
 from splitwiser.routing.answer import Answer
 from splitwiser.routing.generation import Generation
 from splitwiser.routing.intake import Intake
+from splitwiser.routing.journey import Journey
 from splitwiser.routing.leases import RequestLeases
-from splitwiser.routing.pipeline import Journey, Pipeline
+from splitwiser.routing.pipeline import Pipeline
 from splitwiser.routing.request import RoutedRequest
 from splitwiser.rpc.deadline import Deadline
 from splitwiser.rpc.propagation import incoming_context

@@ -101,7 +101,10 @@ class RouterSettings(Section):
     """Serve without TLS on an address beyond this machine, where the network itself is trusted. Workers that listen on
     TCP ask for it too."""
     retries: Annotated[int, Field(ge=0)] = 2
-    """How often a request whose worker was lost before its first decoded token is prefilled again."""
+    """How often a request whose worker was lost is prefilled again."""
+    on_decode_loss: Literal["resume", "fail"] = "resume"
+    """What becomes of a request whose decode worker was lost in mid-stream. resume: its prompt and the tokens streamed
+    so far are prefilled, and its stream goes on. fail: it ends with WORKER_LOST."""
 
 
 class DrainSettings(Section):

@@ -48,12 +48,17 @@ class StopRule:
 
 @dataclass(frozen=True, slots=True)
 class PrefillJob:
-    """One prompt. priority: lower first."""
+    """One prompt. priority: lower first.
+
+    first_index: which token of its request it yields. Above 0 a request is resumed, and token_ids ends with the tokens
+    before that one.
+    """
 
     request_id: str
     token_ids: tuple[int, ...]
     sampling: Sampling
     priority: int = 0
+    first_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,9 @@ class Prefilled:
 class DecodeJob:
     """One adopted request: pages[: pages_for(prompt_tokens)] hold the prompt's KV, the rest is room to grow.
 
-    on_token takes every generated token as soon as its step is over; token 0 is prefill's and is not repeated.
+    on_token takes every generated token as soon as its step is over; the first one is prefill's and is not repeated.
+    first_index is that one's number, 0 unless the request is resumed. stop counts the tokens before it as well, which
+    are part of prompt_tokens then.
     """
 
     request_id: str
@@ -89,6 +96,17 @@ class DecodeJob:
     stop: StopRule
     on_token: Callable[[int], None]
     priority: int = 0
+    first_index: int = 0
+
+    @property
+    def positions(self) -> int:
+        """Tokens whose KV the job may have to keep. The last one is never fed back, so it needs no room."""
+        return kv_positions(self.prompt_tokens, self.stop, self.first_index)
+
+
+def kv_positions(prompt_tokens: int, stop: StopRule, first_index: int) -> int:
+    """Tokens of KV of prompt and completion together; first_index tokens of the completion are in the prompt."""
+    return prompt_tokens + stop.max_tokens - first_index - 1
 
 
 @dataclass(frozen=True, slots=True)

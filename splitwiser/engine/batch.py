@@ -9,7 +9,10 @@ from splitwiser.engine.base import Sampling
 
 @dataclass(frozen=True, slots=True)
 class PrefillChunk:
-    """Prompt tokens start to end (exclusive) of one request. KV of the tokens before start is already in pages."""
+    """Prompt tokens start to end (exclusive) of one request. KV of the tokens before start is already in pages.
+
+    first_index: number of the token that the whole prompt yields.
+    """
 
     request_id: str
     token_ids: tuple[int, ...]
@@ -17,6 +20,7 @@ class PrefillChunk:
     end: int
     pages: tuple[int, ...]
     sampling: Sampling
+    first_index: int = 0
 
     @property
     def tokens(self) -> int:
@@ -53,7 +57,7 @@ class PrefillRunner(Protocol):
     """Runs prompt chunks over the pool."""
 
     async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
-        """Write the chunks' KV; return the first token (index 0) of each chunk that completes its prompt, else None."""
+        """Write the chunks' KV; return token first_index of each chunk that completes its prompt, else None."""
 
 
 class DecodeRunner(Protocol):

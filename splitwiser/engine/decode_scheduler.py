@@ -17,13 +17,13 @@ from splitwiser.kv.layout import PoolLayout
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """A job on its way. tokens counts prefill's token 0; token is the latest one, whose KV is not written yet."""
+    """A job on its way. tokens counts all of its request's; token is the latest one, whose KV is not written yet."""
 
     job: DecodeJob
     rank: tuple[int, int]
     on_done: Callable[[Decoded | None], None]
     token: int
-    tokens: int = 1
+    tokens: int
     first_step: StepSpan | None = None
     first_step_done_monotonic_ns: int = 0
     cancelled: bool = False
@@ -51,14 +51,13 @@ class DecodeScheduler:
     def add(self, job: DecodeJob, on_done: Callable[[Decoded | None], None]) -> Generation:
         """Queue a request; on_done takes its end, or None once it is cancelled and no step uses its pages.
 
-        Raises InvalidRequest if token 0 was the last one already.
+        Raises InvalidRequest if prefill's token was the last one already.
         """
-        if job.stop.reason(job.first_token, tokens=1):
+        if job.stop.reason(job.first_token, job.first_index + 1):
             raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
-        # The last token is never fed back, so its KV needs no room.
-        needed = self._layout.pages_for(job.prompt_tokens + job.stop.max_tokens - 1)
+        needed = self._layout.pages_for(job.positions)
         assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
-        generation = Generation(job, (job.priority, self._arrivals), on_done, job.first_token)
+        generation = Generation(job, (job.priority, self._arrivals), on_done, job.first_token, job.first_index + 1)
         self._arrivals += 1
         insort(self._waiting, generation, key=attrgetter("rank"))
         return generation
@@ -107,11 +106,12 @@ class DecodeScheduler:
 
 def _slot(generation: Generation) -> DecodeSlot:
     job, tokens = generation.job, generation.tokens
-    position = job.prompt_tokens + tokens - 1
+    position = job.prompt_tokens + tokens - job.first_index - 1
     return DecodeSlot(job.request_id, generation.token, position, tokens, job.pages, job.sampling)
 
 
 def _decoded(generation: Generation, reason: FinishReason, last_step: StepSpan) -> Decoded:
     assert generation.first_step is not None
     first_done_ns = generation.first_step_done_monotonic_ns
-    return Decoded(reason, generation.tokens - 1, generation.first_step, last_step, first_done_ns)
+    tokens = generation.tokens - generation.job.first_index - 1
+    return Decoded(reason, tokens, generation.first_step, last_step, first_done_ns)

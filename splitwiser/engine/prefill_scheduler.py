@@ -109,7 +109,7 @@ class PrefillScheduler:
     def _chunk(self, prompt: Prompt, budget: int) -> PrefillChunk:
         job, start = prompt.job, prompt.tokens_done
         end = min(start + budget, len(job.token_ids))
-        return PrefillChunk(job.request_id, job.token_ids, start, end, prompt.pages, job.sampling)
+        return PrefillChunk(job.request_id, job.token_ids, start, end, prompt.pages, job.sampling, job.first_index)
 
     def _drop(self, prompt: Prompt) -> None:
         self._prompts.remove(prompt)

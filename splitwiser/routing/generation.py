@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from splitwiser.engine.base import FinishReason
 from splitwiser.routing.answer import Answer
-from splitwiser.routing.pipeline import Journey, Pipeline
+from splitwiser.routing.journey import Journey
+from splitwiser.routing.pipeline import Pipeline
 from splitwiser.routing.request import Outcome
 from splitwiser.routing.tasks import cancel_and_wait
 from splitwiser.telemetry import names

@@ -37,7 +37,7 @@ class Places(Generic[Worker]):
         self._workers = workers
         self._policy = policy
         self._max_waiting = max_waiting
-        self._line: list[tuple[int, int, asyncio.Future[Worker]]] = []
+        self._line: list[tuple[bool, int, int, asyncio.Future[Worker]]] = []
         self._arrivals = count()
         self._mean_stay_s = 0.1
 
@@ -54,9 +54,12 @@ class Places(Generic[Worker]):
         return any(worker.available for worker in self._workers)
 
     @asynccontextmanager
-    async def place(self, request: RoutedRequest) -> AsyncIterator[Worker]:
-        """Hold one place at a worker for the length of the block. Raises Overloaded at once when the line is full."""
-        worker = await self._seat(request)
+    async def place(self, request: RoutedRequest, *, admitted: bool = False) -> AsyncIterator[Worker]:
+        """Hold one place at a worker for the length of the block. Raises Overloaded at once when the line is full.
+
+        admitted: the request had a place before and lost its worker: it is not turned away, and is next in line.
+        """
+        worker = await self._seat(request, admitted)
         seated_s = asyncio.get_running_loop().time()
         try:
             yield worker
@@ -68,27 +71,27 @@ class Places(Generic[Worker]):
     def serve_line(self) -> None:
         """Seat whoever can be seated; call when a worker becomes available."""
         while self._line and (worker := self._least_loaded()):
-            _, _, future = heapq.heappop(self._line)
+            *_, future = heapq.heappop(self._line)
             # Cancelled between its caller's cancellation and the moment the caller runs.
             if not future.done():
                 worker.in_flight += 1
                 future.set_result(worker)
 
-    async def _seat(self, request: RoutedRequest) -> Worker:
-        if self.waiting_count >= self._max_waiting:
+    async def _seat(self, request: RoutedRequest, admitted: bool) -> Worker:
+        if self.waiting_count >= self._max_waiting and not admitted:
             raise Overloaded(
                 f"{self._max_waiting} requests are waiting",
                 help="wait as long as RetryInfo says, then try again; or raise router.max_queue",
                 retry_after_s=self._retry_after_s(),
             )
         future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._line, (self._policy(request), next(self._arrivals), future))
+        heapq.heappush(self._line, (not admitted, self._policy(request), next(self._arrivals), future))
         self.serve_line()
         try:
             return await future
         except asyncio.CancelledError:
             if future.cancelled():
-                self._line = [entry for entry in self._line if entry[2] is not future]
+                self._line = [entry for entry in self._line if entry[3] is not future]
                 heapq.heapify(self._line)
             else:
                 self._leave(future.result())

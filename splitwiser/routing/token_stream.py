@@ -10,16 +10,20 @@ class TokenStream:
     """One writer, one reader, one event loop."""
 
     def __init__(self) -> None:
-        self._tokens: list[int] = []
+        self.token_ids: list[int] = []
+        """Every token pushed so far: what a request is resumed from."""
+        self._read = 0
         self._changed = asyncio.Event()
         self._ended = False
-        self.count = 0
+
+    @property
+    def count(self) -> int:
         """Tokens pushed so far."""
+        return len(self.token_ids)
 
     def push(self, token_id: int) -> None:
         """Add the next token."""
-        self._tokens.append(token_id)
-        self.count += 1
+        self.token_ids.append(token_id)
         self._changed.set()
 
     def end(self) -> None:
@@ -29,8 +33,9 @@ class TokenStream:
 
     async def next_batch(self) -> list[int]:
         """The tokens since the last call, at least one; an empty list once the stream has ended."""
-        while not self._tokens and not self._ended:
+        while self._read == self.count and not self._ended:
             self._changed.clear()
             await self._changed.wait()
-        batch, self._tokens = self._tokens, []
+        batch = self.token_ids[self._read :]
+        self._read = self.count
         return batch

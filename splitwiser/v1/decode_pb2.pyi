@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DecodeRequest(_message.Message):
-    __slots__ = ("request_id", "link_id", "stream_id", "handle", "first_token_id", "sampling", "stop", "priority")
+    __slots__ = ("request_id", "link_id", "stream_id", "handle", "first_token_id", "sampling", "stop", "priority", "first_index")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class DecodeRequest(_message.Message):
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     link_id: str
     stream_id: int
@@ -26,7 +27,8 @@ class DecodeRequest(_message.Message):
     sampling: _sampling_pb2.SamplingParams
     stop: _sampling_pb2.StopConditions
     priority: int
-    def __init__(self, request_id: _Optional[str] = ..., link_id: _Optional[str] = ..., stream_id: _Optional[int] = ..., handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., first_token_id: _Optional[int] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ...) -> None: ...
+    first_index: int
+    def __init__(self, request_id: _Optional[str] = ..., link_id: _Optional[str] = ..., stream_id: _Optional[int] = ..., handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., first_token_id: _Optional[int] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ..., first_index: _Optional[int] = ...) -> None: ...
 
 class DecodeResponse(_message.Message):
     __slots__ = ("finish_reason", "tokens", "queue_ms", "claim_ms", "grant_to_first_step_ms", "decode_ms")

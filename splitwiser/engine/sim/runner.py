@@ -30,7 +30,7 @@ class SimPrefillRunner(PrefillRunner):
         self._pages.write(chunk.pages, chunk.start, chunk.token_ids[chunk.start : chunk.end])
         if not chunk.completes:
             return None
-        return next_token(self._pages.hash(chunk.pages, chunk.end, self._hash_seed), chunk.sampling, 0)
+        return next_token(self._pages.hash(chunk.pages, chunk.end, self._hash_seed), chunk.sampling, chunk.first_index)
 
 
 class SimDecodeRunner(DecodeRunner):

@@ -45,8 +45,9 @@ class ModelPrefillRunner:
     async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
         """Write the chunks' KV; return the first token of each chunk that completes its prompt, else None."""
         spans = [span_of_chunk(chunk) for chunk in chunks]
-        samplings = [chunk.sampling for chunk in chunks if chunk.completes]
-        tokens = iter(await self._thread.tokens(spans, samplings, [0] * len(samplings)))
+        complete = [chunk for chunk in chunks if chunk.completes]
+        indices = [chunk.first_index for chunk in complete]
+        tokens = iter(await self._thread.tokens(spans, [chunk.sampling for chunk in complete], indices))
         return [next(tokens) if chunk.completes else None for chunk in chunks]
 
 

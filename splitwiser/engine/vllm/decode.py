@@ -85,8 +85,8 @@ class VllmDecodeEngine(DecodeEngine):
         await self._loop.run()
 
     async def decode(self, job: DecodeJob) -> Decoded:
-        """As the Protocol says; raises InvalidRequest if token 0 was the last, Draining or WorkerLost at the end."""
-        if job.stop.reason(job.first_token, tokens=1):
+        """As the Protocol says; raises InvalidRequest if nothing is to follow, Draining or WorkerLost at the end."""
+        if job.stop.reason(job.first_token, job.first_index + 1):
             raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
         generation = Generation(job, self._loop.outcomes.expect())
         member = Member(job.request_id, self._admission(job), generation.take_step, generation.end)
@@ -97,8 +97,7 @@ class VllmDecodeEngine(DecodeEngine):
 
     def _admission(self, job: DecodeJob) -> Admission:
         number = next(self._numbers)
-        # The last token is never fed back, so its KV needs no room.
-        needed = self._layout.pages_for(job.prompt_tokens + job.stop.max_tokens - 1)
+        needed = self._layout.pages_for(job.positions)
         assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
         request = Request(
             request_id=f"{number}",
@@ -107,7 +106,8 @@ class VllmDecodeEngine(DecodeEngine):
             sampling_params=sampling_params(
                 job.sampling,
                 "decode",
-                max_tokens=job.stop.max_tokens - 1,
+                max_tokens=job.stop.max_tokens - job.first_index - 1,
+                first_index=job.first_index,
                 stop_token_ids=job.stop.stop_token_ids,
             ),
             pooling_params=None,

@@ -90,7 +90,7 @@ class VllmPrefillEngine(PrefillEngine):
         request = Request(
             request_id=f"{arrival}",
             prompt_token_ids=list(job.token_ids),
-            sampling_params=sampling_params(job.sampling, "prefill", max_tokens=1),
+            sampling_params=sampling_params(job.sampling, "prefill", max_tokens=1, first_index=job.first_index),
             pooling_params=None,
             arrival_time=arrival,
             priority=job.priority,

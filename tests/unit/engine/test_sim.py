@@ -54,18 +54,26 @@ class Split:
             observer=ignore_step,
         )
 
-    async def generate(self, name: str, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> list[int]:
-        prefilled = await self.prefill.prefill(PrefillJob(name, tuple(prompt), sampling))
+    async def generate(
+        self, name: str, prompt: Sequence[int], max_tokens: int, sampling: Sampling, first_index: int = 0
+    ) -> list[int]:
+        """The tokens from first_index on; prompt ends with those before it."""
+        job = PrefillJob(name, tuple(prompt), sampling, first_index=first_index)
+        prefilled = await self.prefill.prefill(job)
         try:
-            pages = await self.hand_over(prefilled.pages, len(prompt) + max_tokens - 1)
+            pages = await self.hand_over(prefilled.pages, len(prompt) + max_tokens - first_index - 1)
         except asyncio.CancelledError:
             self.prefill_pages.free(prefilled.pages)
             raise
         tokens = [prefilled.first_token]
-        job = DecodeJob(name, tokens[0], len(prompt), pages, sampling, StopRule(max_tokens, frozenset()), tokens.append)
+        stop = StopRule(max_tokens, frozenset())
         try:
-            if max_tokens > 1:
-                await self.decode.decode(job)
+            if max_tokens > first_index + 1:
+                await self.decode.decode(
+                    DecodeJob(
+                        name, tokens[0], len(prompt), pages, sampling, stop, tokens.append, first_index=first_index
+                    )
+                )
         finally:
             self.decode_pages.free(pages)
         return tokens
@@ -103,6 +111,18 @@ def a_request(rng: random.Random) -> tuple[list[int], int, Sampling]:
     prompt = [rng.randrange(257) for _ in range(rng.randint(1, 60))]
     temperature = rng.choice([0.0, 0.7])
     return prompt, rng.randint(1, 40), Sampling(temperature, 1.0, 0, rng.getrandbits(64))
+
+
+async def test_a_request_resumed_after_any_token_goes_on_as_if_nothing_had_happened() -> None:
+    rng = random.Random(2)
+    async with running(Split(pages=256)) as split:
+        for sampling in (GREEDY, Sampling(0.8, 1.0, 0, seed=9)):
+            prompt = [rng.randrange(257) for _ in range(20)]
+            expected = expected_tokens(prompt, 30, sampling)
+            for streamed in range(30):
+                resumed = [*prompt, *expected[:streamed]]
+                assert await split.generate("again", resumed, 30, sampling, streamed) == expected[streamed:]
+        assert split.page_counts() == (256, 0)
 
 
 async def test_split_output_is_what_the_prompt_alone_demands_whatever_else_is_in_the_batch() -> None:

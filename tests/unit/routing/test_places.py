@@ -52,6 +52,22 @@ async def test_each_policy_orders_the_line(policy: str, order: list[str]) -> Non
     assert await served_order(POLICIES[policy], waiting) == order
 
 
+async def test_who_lost_a_worker_is_never_turned_away_and_goes_first() -> None:
+    places, order = Places([seats(1)], first_come, max_waiting=1), list[str]()
+
+    async def visit(name: str, admitted: bool) -> None:
+        async with places.place(request(name), admitted=admitted):
+            order.append(name)
+
+    async with places.place(request("occupant")):
+        waiting = [asyncio.create_task(visit("new", False)), asyncio.create_task(visit("again", True))]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await visit("one too many", False)
+    await asyncio.gather(*waiting)
+    assert order == ["again", "new"]
+
+
 async def test_the_least_loaded_worker_is_taken() -> None:
     small, large = seats(2), seats(4)
     places = Places([small, large], first_come, max_waiting=10)

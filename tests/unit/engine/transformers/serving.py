@@ -26,6 +26,8 @@ class Request:
     prompt_ids: tuple[int, ...]
     tokens: int
     sampling: Sampling = GREEDY
+    first_index: int = 0
+    """Above 0 the request is resumed: prompt_ids ends with the tokens before that one."""
 
 
 def random_requests(count: int, *, seed: int, longest: int, most_tokens: int) -> list[Request]:
@@ -90,17 +92,23 @@ class Pair:
         self._pool.buffer[:] = bytes(self._pool.size_bytes)
 
     async def _serve(self, request_id: str, request: Request) -> list[int]:
-        prefilled = await self.prefill.prefill(PrefillJob(request_id, request.prompt_ids, request.sampling))
+        first_index = request.first_index
+        prefilled = await self.prefill.prefill(
+            PrefillJob(request_id, request.prompt_ids, request.sampling, first_index=first_index)
+        )
         tokens = [prefilled.first_token]
-        if request.tokens == 1:
+        if request.tokens == first_index + 1:
             self.prefill.pages.free(prefilled.pages)
             return tokens
         self.between()
         prompt_tokens = len(request.prompt_ids)
-        room = self.decode.layout.pages_for(prompt_tokens + request.tokens - 1)
+        room = self.decode.layout.pages_for(prompt_tokens + request.tokens - first_index - 1)
         pages = await self._claim(prefilled.pages, room)
         stop = StopRule(request.tokens, frozenset())
-        job = DecodeJob(request_id, tokens[0], prompt_tokens, pages, request.sampling, stop, on_token=tokens.append)
+        job = DecodeJob(
+            request_id, tokens[0], prompt_tokens, pages, request.sampling, stop,
+            on_token=tokens.append, first_index=first_index,
+        )  # fmt: skip
         await self.decode.decode(job)
         self.decode.pages.free(pages)
         return tokens

@@ -10,7 +10,7 @@ import pytest
 from splitwiser.engine.base import Sampling
 from splitwiser.engine.transformers.reference import Reference
 from splitwiser.engine.transformers.tiny import ARCHITECTURES
-from tests.unit.engine.transformers.serving import load_pair, random_requests, requests_of
+from tests.unit.engine.transformers.serving import GREEDY, load_pair, random_requests, requests_of
 
 BORDERS = [1, 2, 15, 16, 17, 199, 200, 201, 511, 512, 513]
 
@@ -39,6 +39,27 @@ async def test_seeded_tokens_are_those_of_generate_in_any_company(tiny_model: Ca
         assert await pair.serve(drawn) == expected
         answers = await pair.serve(mixed)
     assert answers[:3] + answers[9:] == expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+async def test_a_resumed_request_goes_on_with_the_tokens_that_it_would_have_had(
+    architecture: str, tiny_model: Callable[[str], Path]
+) -> None:
+    samplings = [GREEDY, Sampling(1, 0.9, 50, seed=3)]
+    whole = [
+        replace(request, sampling=sampling)
+        for sampling in samplings
+        for request in requests_of((5, 16, 190, 500), tokens=24, seed=12)
+    ]
+    async with await load_pair(tiny_model(architecture)) as pair:
+        expected = await pair.serve(whole)
+        resumed = [
+            replace(request, prompt_ids=(*request.prompt_ids, *tokens[:streamed]), first_index=streamed)
+            for request, tokens in zip(whole, expected, strict=True)
+            for streamed in (2, 11, 23)
+        ]
+        answers = iter(await pair.serve(resumed))
+    assert all(next(answers) == tokens[streamed:] for tokens in expected for streamed in (2, 11, 23))
 
 
 async def test_decode_reads_the_prompt_from_the_pool(tiny_model: Callable[[str], Path]) -> None:

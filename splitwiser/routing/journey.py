@@ -1,0 +1,37 @@
+"""Owns a request under way: what its client has of it, and where it goes on after a loss."""
+
+from dataclasses import dataclass, field
+
+from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
+from splitwiser.routing.token_stream import TokenStream
+from splitwiser.rpc.deadline import Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A request under way: its tokens as they come and its times as they pass."""
+
+    request: RoutedRequest
+    deadline: Deadline
+    tokens: TokenStream = field(default_factory=TokenStream)
+    times: PhaseTimes = field(default_factory=PhaseTimes)
+
+    @property
+    def first_index(self) -> int:
+        """Number of the next token that prefill is to yield.
+
+        Token 0 alone is sampled again rather than put in: an engine that draws by the order of draws then goes on as if
+        nothing had been lost.
+        """
+        return self.tokens.count if self.tokens.count > 1 else 0
+
+    def take_first(self, index: int, token_id: int) -> None:
+        """Push prefill's token, which is number index, unless the client has it already."""
+        if index == self.tokens.count:
+            self.tokens.push(token_id)
+
+    def ended(self) -> Outcome | None:
+        """How the request ended if its last token is there already, and only the answer was lost."""
+        count = self.tokens.count
+        reason = self.request.stop.reason(self.tokens.token_ids[-1], count) if count else None
+        return Outcome(reason, count) if reason else None
