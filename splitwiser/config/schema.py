@@ -31,6 +31,8 @@ class EngineSettings(Section):
     """Where the workers compute. cuda is one GPU for both phases: the first that CUDA_VISIBLE_DEVICES leaves."""
     threads: Positive = 1
     """CPU threads of each worker's math."""
+    step_timeout_s: Seconds = 120.0
+    """Longest step of an engine. A worker whose step has not ended by then ends itself: its device is stuck."""
 
 
 class PoolSettings(Section):

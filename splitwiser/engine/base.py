@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
+from splitwiser.engine.step_watch import StepWatch
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
 
@@ -137,6 +138,10 @@ class PrefillEngine(Protocol):
     def waiting_count(self) -> int:
         """Prompts that wait for pages or a place."""
 
+    @property
+    def steps(self) -> StepWatch:
+        """How long the step in flight has been running."""
+
     async def run(self) -> None:
         """The engine's only loop: schedule -> run -> postprocess. Ends by cancellation, raises when it breaks."""
 
@@ -163,6 +168,10 @@ class DecodeEngine(Protocol):
     @property
     def waiting_count(self) -> int:
         """Requests with pages that wait for a place in the batch."""
+
+    @property
+    def steps(self) -> StepWatch:
+        """How long the step in flight has been running."""
 
     async def run(self) -> None:
         """The engine's only loop, as for prefill."""

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from splitwiser.engine.base import StepObserver, StepSpan
 from splitwiser.engine.outcomes import Outcomes, settled
+from splitwiser.engine.step_watch import StepWatch
 
 
 class Work(Protocol):
@@ -54,6 +55,7 @@ class StepLoop(Generic[WorkT, ResultT]):
         self._wake = asyncio.Event()
         self._stopping = False
         self.outcomes = Outcomes(phase)
+        self.steps = StepWatch()
 
     def wake(self) -> None:
         """Something changed that schedule should see."""
@@ -78,7 +80,8 @@ class StepLoop(Generic[WorkT, ResultT]):
 
     async def _step(self, batch: Sequence[WorkT]) -> None:
         start_ns, started = time.time_ns(), time.monotonic_ns()
-        results = await self._run(batch)
+        with self.steps.step():
+            results = await self._run(batch)
         ended = time.monotonic_ns()
         end_ns = start_ns + ended - started
         self._postprocess(results, StepTime(start_ns, end_ns, ended))

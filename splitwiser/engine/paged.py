@@ -9,6 +9,7 @@ from splitwiser.engine.decode_scheduler import DecodeScheduler
 from splitwiser.engine.loop import StepLoop
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.prefill_scheduler import PrefillScheduler, Prompt
+from splitwiser.engine.step_watch import StepWatch
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
 
@@ -51,6 +52,11 @@ class PagedPrefillEngine(PrefillEngine):
     def waiting_count(self) -> int:
         """Prompts that wait for pages or a place."""
         return self._scheduler.waiting_count
+
+    @property
+    def steps(self) -> StepWatch:
+        """How long the step in flight has been running."""
+        return self._loop.steps
 
     async def run(self) -> None:
         await self._loop.run()
@@ -112,6 +118,11 @@ class PagedDecodeEngine(DecodeEngine):
     def waiting_count(self) -> int:
         """Requests with pages that wait for a place in the batch."""
         return self._scheduler.waiting_count
+
+    @property
+    def steps(self) -> StepWatch:
+        """How long the step in flight has been running."""
+        return self._loop.steps
 
     async def run(self) -> None:
         await self._loop.run()

@@ -21,6 +21,7 @@ from splitwiser.rpc.listen import refuse_open_plaintext
 from splitwiser.rpc.server import Service, serve
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.lifetime import serve_until
+from splitwiser.runtime.watchdog import watch_steps
 from splitwiser.store.client import StoreClient
 from splitwiser.telemetry.timeline import TimelineWriter
 
@@ -85,7 +86,8 @@ async def serve_worker(
     async with serve(launch.listen, [service], options=launch.listen_options) as server:
         await server.set_serving(True)
         launch.announce(server.address, metrics_port)
-        await serve_until(stop, server, engine.run(), _end_with(worker.store), *_watches(launch.settings))
+        stuck = watch_steps(engine, server.health, launch.settings.engine.step_timeout_s)
+        await serve_until(stop, server, engine.run(), _end_with(worker.store), stuck, *_watches(launch.settings))
 
 
 def _watches(settings: Settings) -> list[Coroutine[Any, Any, None]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from splitwiser.engine.base import FinishReason, StepObserver, StepSpan
 from splitwiser.engine.loop import StepTime
 from splitwiser.engine.outcomes import Outcomes, settled
+from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core, Turn
 
 
@@ -47,6 +48,7 @@ class CoreLoop:
         self._leaving: list[str] = []
         self._members: dict[str, Member] = {}
         self.outcomes = Outcomes(phase)
+        self.steps = StepWatch()
 
     @property
     def count(self) -> int:
@@ -82,7 +84,8 @@ class CoreLoop:
             self._wake.clear()
             entering, self._entering = self._entering, []
             leaving, self._leaving = self._leaving, []
-            turn = await self._core.turn([member.admission for member in entering], leaving)
+            with self.steps.step():
+                turn = await self._core.turn([member.admission for member in entering], leaving)
             busy = turn.busy
             self._tell(turn)
 

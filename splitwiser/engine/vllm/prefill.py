@@ -10,6 +10,7 @@ from vllm.v1.request import Request
 
 from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, StepObserver, StepSpan
 from splitwiser.engine.outcomes import resolve, settled
+from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
 from splitwiser.engine.vllm.sampling import sampling_params
@@ -56,6 +57,11 @@ class VllmPrefillEngine(PrefillEngine):
     @property
     def waiting_count(self) -> int:
         return len(self._waiting)
+
+    @property
+    def steps(self) -> StepWatch:
+        """How long the step in flight has been running."""
+        return self._loop.steps
 
     async def run(self) -> None:
         await self._loop.run()

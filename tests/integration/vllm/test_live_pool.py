@@ -96,3 +96,25 @@ async def test_decode_restarts_while_prefill_holds_granted_pages(stack: RunningS
         disturbed = await answers
         assert disturbed == await all_tokens_of(client, prompts)
     await stack.assert_nothing_is_left()
+
+
+async def test_requests_of_a_dead_decode_go_on_in_mid_stream(stack: RunningStack) -> None:
+    prompts = [request(number, 100, 400) for number in range(6)]
+    async with Client(stack.address) as client:
+        undisturbed = await all_tokens_of(client, prompts)
+        received = 0
+
+        async def counted(message: GenerateRequest) -> list[int]:
+            nonlocal received
+            tokens: list[int] = []
+            async for answer in client.generate(message, timeout_s=600):
+                tokens += answer.token_ids
+                received += len(answer.token_ids)
+            return tokens
+
+        answers = [asyncio.create_task(counted(prompt)) for prompt in prompts]
+        await until(lambda: received > 6 * 50)
+        assert not any(answer.done() for answer in answers)
+        await restarted(stack, "decode-0", kill(stack, "decode-0"))
+        assert await asyncio.gather(*answers) == undisturbed
+    await stack.assert_nothing_is_left()
