@@ -14,7 +14,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-vllm demo test test-slow test-gpu test-vllm verify-vllm lint format style types imports spelling \
-	proto proto-check proto-lint docs lock hooks clean
+	images proto proto-check proto-lint docs lock hooks clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-vllm: setup-vllm ## Run the tests of the vllm engine on a CPU; ARGS= goes t
 
 verify-vllm: setup-vllm ## Compare split vLLM with one unsplit vLLM on a CPU; ARGS= goes to the command
 	$(VLLM_VENV)/bin/python $(BIN)/splitwiser verify --engine vllm --device cpu $(ARGS)
+
+images: ## Build the container images and print their sizes; IMAGES= names them (needs root, and Debian's buildah)
+	@tools/images.sh $(or $(IMAGES),router store worker experiments)
 
 lint: setup ## Check style, types, import directions, spelling and the protocol; tells all that is wrong
 	@$(MAKE) --no-print-directory --keep-going style types imports spelling proto-check proto-lint

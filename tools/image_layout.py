@@ -1,0 +1,41 @@
+"""Keeps an OCI layout to the images of its index, and prints their sizes as JSON (uncompressed, as `podman images`)."""
+
+import json
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / digest.replace(":", "/")
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _uncompressed_bytes(layer: Path) -> int:
+    """What gzip noted at the end of the file; right for layers of less than 4 GiB."""
+    with layer.open("rb") as file:
+        file.seek(-4, 2)
+        (count,) = struct.unpack("<I", file.read(4))
+        return int(count)
+
+
+def sizes_mb(layout: Path) -> dict[str, float]:
+    """Image name -> MB (10^6 bytes) of its layers. Removes the blobs that no image of the index needs any more."""
+    sizes, needed = {}, set()
+    for entry in _read(layout / "index.json")["manifests"]:
+        manifest = _read(_blob(layout, entry["digest"]))
+        layers = [_blob(layout, layer["digest"]) for layer in manifest["layers"]]
+        needed |= {_blob(layout, entry["digest"]), _blob(layout, manifest["config"]["digest"]), *layers}
+        name = entry["annotations"]["org.opencontainers.image.ref.name"]
+        sizes[name] = round(sum(map(_uncompressed_bytes, layers)) / 1e6, 1)
+    for path in set((layout / "blobs" / "sha256").iterdir()) - needed:
+        path.unlink()
+    return sizes
+
+
+if __name__ == "__main__":
+    print(json.dumps({"image_size_mb": sizes_mb(Path(sys.argv[1]))}, indent=2))
