@@ -1,17 +1,15 @@
-"""Owns the router process: what it is made of, and when it says that it serves."""
+"""Owns the router process: what it is made of."""
 
 import asyncio
 
 from services.router.servicer import InferenceServicer
 from splitwiser.config.schema import Settings
 from splitwiser.kv.redis_registry import RedisRegistry
+from splitwiser.routing.floor import Floor
 from splitwiser.routing.intake import Intake, Limits
 from splitwiser.routing.leases import RequestLeases
 from splitwiser.routing.pipeline import Pipeline
-from splitwiser.routing.places import Places
-from splitwiser.routing.policy import POLICIES, first_come
-from splitwiser.routing.workers import DecodeWorker, PrefillWorker
-from splitwiser.rpc.server import Server, Service
+from splitwiser.rpc.server import Service
 from splitwiser.rpc.server import serve as serve_grpc
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.lifetime import serve_until
@@ -25,40 +23,13 @@ TOKENIZE = "/splitwiser.v1.InferenceService/Tokenize"
 TOKENIZE_LIMIT = 16
 
 
-class Floor:
-    """The workers of both phases and the lines before them."""
-
-    def __init__(self, launch: Launch) -> None:
-        settings = launch.settings.router
-        self._changed = asyncio.Event()
-        tell = self._changed.set
-        self._prefill_workers = [PrefillWorker(where, settings.prefill_inflight, tell) for where in launch.prefill]
-        self._decode_workers = [DecodeWorker(where, settings.decode_inflight, tell) for where in launch.decode]
-        self.prefill = Places(self._prefill_workers, POLICIES[settings.policy], settings.max_queue)
-        # Whoever has a grant has passed the queue's bound: nobody is turned away between the phases.
-        granted = settings.prefill_inflight * len(launch.prefill)
-        self.decode = Places(self._decode_workers, first_come, granted)
-
-    async def watch(self, server: Server) -> None:
-        """Follow the workers until cancelled; the router serves while it has a worker of each phase."""
-        async with asyncio.TaskGroup() as group:
-            for worker in (*self._prefill_workers, *self._decode_workers):
-                group.create_task(worker.watch())
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                self.prefill.serve_line()
-                self.decode.serve_line()
-                await server.set_serving(self.prefill.any_available and self.decode.any_available)
-
-
 async def serve(launch: Launch, stop: asyncio.Event) -> None:
     """Serve InferenceService until stop is set, then drain."""
     metrics, settings = RouterMetrics(), launch.settings
     async with telemetry(launch, metrics) as reports:
         registry = RedisRegistry(settings.redis)
         leases = RequestLeases(registry, settings.redis.lease_s, metrics.registry_failed)
-        floor = Floor(launch)
+        floor = Floor(settings.router, launch.prefill, launch.decode)
         metrics.watch_requests(lambda: floor.prefill.in_flight_count, lambda: floor.prefill.waiting_count)
         service = Service(
             inference_pb2.DESCRIPTOR.services_by_name["InferenceService"],
@@ -73,7 +44,7 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
             options=launch.listen_options,
         ) as server:
             launch.announce(server.address, reports.metrics_port)
-            await serve_until(stop, server, floor.watch(server), leases.renew())
+            await serve_until(stop, server, floor.watch(server.set_serving), leases.renew())
         await registry.close()
 
 

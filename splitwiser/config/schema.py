@@ -102,6 +102,8 @@ class RouterSettings(Section):
     allow_plaintext: bool = False
     """Serve without TLS on an address beyond this machine, where the network itself is trusted. Workers that listen on
     TCP ask for it too."""
+    resolve_every_s: Seconds = 2.0
+    """How often the addresses behind `--prefill dns:HOST:PORT` and `--decode dns:HOST:PORT` are asked for."""
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a request whose worker was lost is prefilled again."""
     on_decode_loss: Literal["resume", "fail"] = "resume"

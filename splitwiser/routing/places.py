@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Generic, TypeVar
@@ -21,10 +21,37 @@ class Seats:
         self.capacity = capacity
         self.in_flight = 0
         self.available = False
+        self._dismissed = False
+        self._moved = asyncio.Event()
 
     @property
     def has_room(self) -> bool:
-        return self.available and self.in_flight < self.capacity
+        return self.is_open and self.in_flight < self.capacity
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes requests at all now."""
+        return self.available and not self._dismissed
+
+    def take(self) -> None:
+        """A request sits down."""
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """A request has left."""
+        self.in_flight -= 1
+        self._moved.set()
+
+    def dismiss(self) -> None:
+        """Give it nothing more, for good."""
+        self._dismissed = True
+        self._moved.set()
+
+    async def gone(self) -> None:
+        """Return when it is dismissed and its last request has left."""
+        while self.in_flight or not self._dismissed:
+            self._moved.clear()
+            await self._moved.wait()
 
 
 Worker = TypeVar("Worker", bound=Seats)
@@ -33,8 +60,9 @@ Worker = TypeVar("Worker", bound=Seats)
 class Places(Generic[Worker]):
     """Seats requests at workers, least loaded first. Requests that find no place wait in the policy's order."""
 
-    def __init__(self, workers: Sequence[Worker], policy: Policy, max_waiting: int) -> None:
-        self._workers = workers
+    def __init__(self, policy: Policy, max_waiting: int | None) -> None:
+        """max_waiting None: the line has no bound of its own."""
+        self._workers: list[Worker] = []
         self._policy = policy
         self._max_waiting = max_waiting
         self._line: list[tuple[bool, int, int, asyncio.Future[Worker]]] = []
@@ -51,7 +79,16 @@ class Places(Generic[Worker]):
 
     @property
     def any_available(self) -> bool:
-        return any(worker.available for worker in self._workers)
+        return any(worker.is_open for worker in self._workers)
+
+    def add(self, worker: Worker) -> None:
+        """Seat requests at this worker too, once it is available."""
+        self._workers.append(worker)
+        self.serve_line()
+
+    def remove(self, worker: Worker) -> None:
+        """Forget a worker."""
+        self._workers.remove(worker)
 
     @asynccontextmanager
     async def place(self, request: RoutedRequest, *, admitted: bool = False) -> AsyncIterator[Worker]:
@@ -74,15 +111,15 @@ class Places(Generic[Worker]):
             *_, future = heapq.heappop(self._line)
             # Cancelled between its caller's cancellation and the moment the caller runs.
             if not future.done():
-                worker.in_flight += 1
+                worker.take()
                 future.set_result(worker)
 
     async def _seat(self, request: RoutedRequest, admitted: bool) -> Worker:
-        if self.waiting_count >= self._max_waiting and not admitted:
+        if self._max_waiting is not None and self.waiting_count >= self._max_waiting and not admitted:
             raise Overloaded(
                 f"{self._max_waiting} requests are waiting",
                 help="wait as long as RetryInfo says, then try again; or raise router.max_queue",
-                retry_after_s=self._retry_after_s(),
+                retry_after_s=self._retry_after_s(self._max_waiting),
             )
         future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._line, (not admitted, self._policy(request), next(self._arrivals), future))
@@ -98,13 +135,13 @@ class Places(Generic[Worker]):
             raise
 
     def _leave(self, worker: Worker) -> None:
-        worker.in_flight -= 1
+        worker.leave()
         self.serve_line()
 
     def _least_loaded(self) -> Worker | None:
         free = [worker for worker in self._workers if worker.has_room]
         return min(free, key=lambda worker: worker.in_flight / worker.capacity, default=None)
 
-    def _retry_after_s(self) -> float:
-        capacity = sum(worker.capacity for worker in self._workers if worker.available) or 1
-        return max(0.1, self._mean_stay_s * self._max_waiting / capacity)
+    def _retry_after_s(self, waiting: int) -> float:
+        capacity = sum(worker.capacity for worker in self._workers if worker.is_open) or 1
+        return max(0.1, self._mean_stay_s * waiting / capacity)

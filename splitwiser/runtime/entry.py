@@ -16,6 +16,7 @@ from splitwiser.rpc.listen import ListenOptions
 from splitwiser.stack.card import Card, write_card
 from splitwiser.telemetry.logs import configure_logging
 
+WORKER_HELP = "address of a {} worker, or dns:HOST:PORT for those at all addresses of a name; may be repeated"
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 
@@ -81,8 +82,8 @@ def _launch(service: str) -> Launch:
     parser.add_argument("--instance", default=service, help="name of this process among its siblings")
     parser.add_argument("--listen", default="", help="gRPC address: HOST:PORT or unix:PATH")
     parser.add_argument("--health-listen", default="", help="plaintext address for health probes alone")
-    parser.add_argument("--prefill", action="append", default=[], help="address of a prefill worker; may be repeated")
-    parser.add_argument("--decode", action="append", default=[], help="address of a decode worker; may be repeated")
+    parser.add_argument("--prefill", action="append", default=[], help=WORKER_HELP.format("prefill"))
+    parser.add_argument("--decode", action="append", default=[], help=WORKER_HELP.format("decode"))
     arguments = parser.parse_args()
     return Launch(
         settings=load_settings(arguments.config),

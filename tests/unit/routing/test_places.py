@@ -24,9 +24,16 @@ def seats(capacity: int, available: bool = True) -> Seats:
     return worker
 
 
+def places_of(*workers: Seats, policy: Policy = first_come, max_waiting: int = 10) -> Places[Seats]:
+    places: Places[Seats] = Places(policy, max_waiting)
+    for worker in workers:
+        places.add(worker)
+    return places
+
+
 async def served_order(policy: Policy, requests: list[RoutedRequest]) -> list[str]:
     """The order in which requests that all wait for one place get it."""
-    places, order = Places([seats(1)], policy, max_waiting=10), list[str]()
+    places, order = places_of(seats(1), policy=policy), list[str]()
 
     async def visit(routed: RoutedRequest) -> None:
         async with places.place(routed):
@@ -53,7 +60,7 @@ async def test_each_policy_orders_the_line(policy: str, order: list[str]) -> Non
 
 
 async def test_who_lost_a_worker_is_never_turned_away_and_goes_first() -> None:
-    places, order = Places([seats(1)], first_come, max_waiting=1), list[str]()
+    places, order = places_of(seats(1), max_waiting=1), list[str]()
 
     async def visit(name: str, admitted: bool) -> None:
         async with places.place(request(name), admitted=admitted):
@@ -70,14 +77,14 @@ async def test_who_lost_a_worker_is_never_turned_away_and_goes_first() -> None:
 
 async def test_the_least_loaded_worker_is_taken() -> None:
     small, large = seats(2), seats(4)
-    places = Places([small, large], first_come, max_waiting=10)
+    places = places_of(small, large)
     async with places.place(request("a")), places.place(request("b")), places.place(request("c")):
         assert (small.in_flight, large.in_flight) == (1, 2)
     assert places.in_flight_count == 0
 
 
 async def test_a_full_line_refuses_at_once_and_says_when_to_come_back() -> None:
-    places = Places([seats(1)], first_come, max_waiting=1)
+    places = places_of(seats(1), max_waiting=1)
     async with places.place(request("seated")):
         waiting = asyncio.create_task(places.place(request("waiting")).__aenter__())
         await asyncio.sleep(0)
@@ -88,7 +95,7 @@ async def test_a_full_line_refuses_at_once_and_says_when_to_come_back() -> None:
 
 
 async def test_a_waiter_that_leaves_takes_no_place() -> None:
-    places = Places([seats(1)], first_come, max_waiting=5)
+    places = places_of(seats(1))
     async with places.place(request("seated")):
         leaving = [asyncio.create_task(places.place(request(str(index))).__aenter__()) for index in range(3)]
         await asyncio.sleep(0)
@@ -101,7 +108,7 @@ async def test_a_waiter_that_leaves_takes_no_place() -> None:
 
 
 async def test_a_waiter_cancelled_as_it_is_seated_gives_the_place_back() -> None:
-    places = Places([seats(1)], first_come, max_waiting=5)
+    places = places_of(seats(1))
     async with places.place(request("seated")):
         chosen = asyncio.create_task(places.place(request("chosen")).__aenter__())
         await asyncio.sleep(0)
@@ -112,10 +119,46 @@ async def test_a_waiter_cancelled_as_it_is_seated_gives_the_place_back() -> None
 
 async def test_requests_wait_for_a_worker_that_is_not_there_yet() -> None:
     worker = seats(1, available=False)
-    places = Places([worker], first_come, max_waiting=5)
+    places = places_of(worker)
     entering = asyncio.create_task(places.place(request("early")).__aenter__())
     await asyncio.sleep(0)
     assert not entering.done()
     worker.available = True
     places.serve_line()
     assert await entering is worker
+
+
+async def test_a_dismissed_worker_keeps_its_requests_and_gets_no_more() -> None:
+    leaving, staying = seats(4), seats(1)
+    places = places_of(leaving)
+    gone = asyncio.create_task(leaving.gone())
+    async with places.place(request("seated")) as first:
+        assert first is leaving
+        places.add(staying)
+        leaving.dismiss()
+        async with places.place(request("later")) as second:
+            assert second is staying
+            waiting = asyncio.create_task(places.place(request("waits")).__aenter__())
+            await asyncio.sleep(0)
+            assert not waiting.done(), "the dismissed worker has room, and is not given it"
+        assert await waiting is staying
+        assert not gone.done()
+    await asyncio.wait_for(gone, 1)
+
+
+async def test_a_worker_without_requests_is_gone_as_soon_as_it_is_dismissed() -> None:
+    worker = seats(1)
+    places = places_of(worker)
+    worker.dismiss()
+    await asyncio.wait_for(worker.gone(), 1)
+    assert not places.any_available
+
+
+async def test_a_line_without_a_bound_refuses_nobody() -> None:
+    places: Places[Seats] = Places(first_come, None)
+    waiting = [asyncio.create_task(places.place(request(str(index))).__aenter__()) for index in range(100)]
+    await asyncio.sleep(0)
+    assert places.waiting_count == 100
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
