@@ -30,18 +30,13 @@
 {{- end }}
 {{- end }}
 {{- if eq (include "splitwiser.ownMps" .root) "true" }}
-- name: CUDA_MPS_PIPE_DIRECTORY
-  value: /run/splitwiser-mps/pipe
-- name: CUDA_MPS_LOG_DIRECTORY
-  value: /run/splitwiser-mps/log
-- name: NVIDIA_VISIBLE_DEVICES
-  value: {{ .root.Values.mps.daemonset.visibleDevices | quote }}
+{{ include "splitwiser.mpsEnv" .root }}
 {{- end }}
 {{- end -}}
 
 {{/* Resources of a container: the role's own, and its part of the GPU. Takes root and role. */}}
 {{- define "splitwiser.resources" -}}
-{{- $resources := deepCopy (index .root.Values .role).resources -}}
+{{- $resources := (include "splitwiser.role" . | fromYaml).resources -}}
 {{- if include "splitwiser.isWorker" .role -}}
 {{- with include "splitwiser.gpuResource" .root }}
 {{- $resources = merge $resources (dict "limits" (dict . 1)) }}
@@ -57,6 +52,25 @@
 {{- default (printf "/run/splitwiser/%s.%s/mps" .Release.Namespace (include "splitwiser.fullname" .)) .Values.mps.daemonset.hostPath -}}
 {{- end -}}
 
+{{/* What the own daemon and its clients have in common, which CUDA expects to be the same on both sides. */}}
+{{- define "splitwiser.mpsEnv" -}}
+- name: CUDA_MPS_PIPE_DIRECTORY
+  value: /run/splitwiser-mps/pipe
+- name: CUDA_MPS_LOG_DIRECTORY
+  value: /run/splitwiser-mps/log
+- name: NVIDIA_VISIBLE_DEVICES
+  value: {{ .Values.mps.daemonset.visibleDevices | quote }}
+{{- end -}}
+
+{{/* The daemon and its clients also meet in shared memory: the only thing that is ever mounted at /dev/shm. */}}
 {{- define "splitwiser.mpsMounts" -}}
 - {name: mps, mountPath: /run/splitwiser-mps}
+- {name: mps-shm, mountPath: /dev/shm}
+{{- end -}}
+
+{{- define "splitwiser.mpsVolumes" -}}
+- name: mps
+  hostPath: {path: {{ include "splitwiser.mpsPath" . }}, type: DirectoryOrCreate}
+- name: mps-shm
+  hostPath: {path: {{ include "splitwiser.mpsPath" . }}/shm, type: DirectoryOrCreate}
 {{- end -}}

@@ -2,7 +2,7 @@
 
 {{/* A service's container. Takes root and role. */}}
 {{- define "splitwiser.container" -}}
-{{- $role := index .root.Values .role -}}
+{{- $role := include "splitwiser.role" . | fromYaml -}}
 {{- $ports := include "splitwiser.ports" . | fromYaml -}}
 name: {{ .role }}
 image: {{ include "splitwiser.roleImage" . }}
@@ -15,14 +15,27 @@ envFrom: {{- toYaml . | nindent 2 }}
 ports:
   - {name: {{ include "splitwiser.portName" (dict "root" .root "role" .role "port" "grpc") }}, containerPort: {{ $ports.grpc }}}
   - {name: {{ include "splitwiser.portName" (dict "root" .root "role" .role "port" "metrics") }}, containerPort: {{ $ports.metrics }}}
-{{- include "splitwiser.probes" (dict "probes" $role.probes "port" $ports.grpc) | nindent 0 }}
+  {{- with $ports.http }}
+  - {name: http, containerPort: {{ . }}}
+  {{- end }}
+{{- include "splitwiser.probes" (dict "probes" $role.probes "port" (default $ports.grpc $ports.health)) | nindent 0 }}
 {{- with include "splitwiser.preStop" . }}
 lifecycle:
   preStop: {{- . | nindent 4 }}
 {{- end }}
 resources: {{- include "splitwiser.resources" . | nindent 2 }}
-{{- include "splitwiser.hardening" (dict "root" .root "role" .role) | nindent 0 }}
+securityContext: {{- toYaml $role.securityContext | nindent 2 }}
 volumeMounts: {{- include "splitwiser.mounts" . | nindent 2 }}
+{{- end -}}
+
+{{/* What a role's values add to a container's environment. Takes the role's values. */}}
+{{- define "splitwiser.extraEnv" -}}
+{{- with .extraEnv }}
+env: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* In one pod the names of ports must differ, too. Takes root, role and port. */}}
@@ -42,7 +55,7 @@ readinessProbe: {{- merge (dict "grpc" (dict "port" .port)) $timing | toYaml | n
 
 {{/* What comes before SIGTERM. Takes root and role. */}}
 {{- define "splitwiser.preStop" -}}
-{{- $seconds := (index .root.Values .role).preStopSeconds -}}
+{{- $seconds := (include "splitwiser.role" . | fromYaml).preStopSeconds -}}
 {{- if and (eq .role "store") (eq .root.Values.topology "pod") -}}
 {{- /* All containers of a pod are told to end at once; without their store the workers could not drain. */ -}}
 exec:
@@ -50,7 +63,7 @@ exec:
     - python
     - -c
     - |
-      {{- .root.Files.Get "files/await_workers.py" | nindent 6 }}
+      {{- .root.Files.Get "files/await_workers.py" | trim | nindent 6 }}
 {{- else if not $seconds }}
 {{- else if semverCompare ">=1.30-0" .root.Capabilities.KubeVersion.Version -}}
 sleep: {seconds: {{ $seconds }}}
@@ -59,22 +72,9 @@ exec: {command: [python, -c, "import time; time.sleep({{ $seconds }})"]}
 {{- end }}
 {{- end -}}
 
-{{/* A container's standing under the Pod Security Standard "restricted". Takes root and role. */}}
-{{- define "splitwiser.hardening" -}}
-securityContext:
-  {{- $default := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) }}
-  {{- mergeOverwrite $default (deepCopy (index .root.Values .role).securityContext) | toYaml | nindent 2 }}
-{{- end -}}
-
-{{/* The pod's own. Takes root and role. */}}
-{{- define "splitwiser.podSecurity" -}}
-{{- $default := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
-{{- mergeOverwrite $default (deepCopy .root.Values.podSecurityContext) (deepCopy (index .root.Values .role).podSecurityContext) | toYaml -}}
-{{- end -}}
-
 {{/* Labels and annotations of a pod. Takes root, role and component. */}}
 {{- define "splitwiser.podMetadata" -}}
-{{- $role := index .root.Values .role -}}
+{{- $role := include "splitwiser.role" . | fromYaml -}}
 labels:
   {{- /* No versions: a pod that stays the same stays up. */}}
   {{- include "splitwiser.selector" . | nindent 2 }}
@@ -91,7 +91,7 @@ annotations: {{- toYaml . | nindent 2 }}
 
 {{/* Everything of a pod but its containers and volumes. Takes root and role. */}}
 {{- define "splitwiser.podCommon" -}}
-{{- $role := index .root.Values .role -}}
+{{- $role := include "splitwiser.role" . | fromYaml -}}
 serviceAccountName: {{ include "splitwiser.serviceAccount" .root }}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -101,7 +101,7 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
-securityContext: {{- include "splitwiser.podSecurity" . | nindent 2 }}
+securityContext: {{- toYaml $role.podSecurityContext | nindent 2 }}
 {{- with $role.terminationGracePeriodSeconds }}
 terminationGracePeriodSeconds: {{ . }}
 {{- end }}
@@ -118,17 +118,17 @@ topologySpreadConstraints: {{- toYaml . | nindent 2 }}
      one that has the GPU, and a store that comes back comes back to its workers. Takes root and role. */}}
 {{- define "splitwiser.placement" -}}
 {{- $values := .root.Values -}}
-{{- $role := index $values .role -}}
+{{- $role := include "splitwiser.role" . | fromYaml -}}
 {{- $selector := $role.nodeSelector -}}
 {{- $tolerations := $role.tolerations -}}
 {{- $affinity := deepCopy $role.affinity -}}
-{{- if has .role (list "store" "prefill" "decode") -}}
+{{- if has .role (list "store" "prefill" "decode" "mps") -}}
 {{- $selector = merge (deepCopy $role.nodeSelector) $values.worker.nodeSelector -}}
 {{- $tolerations = concat $values.worker.tolerations $role.tolerations -}}
 {{- with include "splitwiser.gpuResource" .root -}}
 {{- $tolerations = append $tolerations (dict "key" . "operator" "Exists" "effect" "NoSchedule") -}}
 {{- end -}}
-{{- if eq $values.topology "pods" -}}
+{{- if and (eq $values.topology "pods") (ne .role "mps") -}}
 {{- $affinity = include "splitwiser.withNode" (dict "root" .root "role" .role "affinity" $affinity) | fromYaml -}}
 {{- end -}}
 {{- end -}}
@@ -162,7 +162,7 @@ affinity: {{- toYaml . | nindent 2 }}
   emptyDir: {}
 - name: {{ include "splitwiser.tmpVolume" . }}
   emptyDir: {}
-{{- with (index .root.Values .role).extraVolumes }}
+{{- with (include "splitwiser.role" . | fromYaml).extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -171,6 +171,10 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- define "splitwiser.sharedVolumes" -}}
 - name: settings
   configMap: {name: {{ include "splitwiser.fullname" .root }}}
+{{- if and .root.Values.tls.enabled (ne (last .roles) "store") }}
+- name: tls
+  secret: {secretName: {{ .root.Values.tls.existingSecret }}}
+{{- end }}
 {{- if ne (first .roles) "router" }}
 - name: socket
   {{- if eq .root.Values.topology "pod" }}
@@ -186,14 +190,14 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- if and (eq (include "splitwiser.ownMps" .root) "true") (include "splitwiser.isWorker" (first .roles)) }}
-- name: mps
-  hostPath: {path: {{ include "splitwiser.mpsPath" .root }}, type: DirectoryOrCreate}
+{{ include "splitwiser.mpsVolumes" .root }}
 {{- end }}
 {{- end -}}
 
-{{/* Hands folders on the node, which are root's when they are made, to the pods' user. Takes root, role, image and mounts. */}}
+{{/* Hands folders on the node, which are root's when they are made, to the pods' user; or, where folders are named, those in them.
+     Takes root, role, image, mounts, folders and mode. */}}
 {{- define "splitwiser.handOver" -}}
-{{- $user := include "splitwiser.podSecurity" . | fromYaml -}}
+{{- $user := (include "splitwiser.role" . | fromYaml).podSecurityContext -}}
 name: hand-over
 image: {{ .image }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -203,10 +207,13 @@ command:
   - |
     import os, sys
     for folder in sys.argv[1:]:
-        os.chown(folder, {{ $user.runAsUser | int }}, {{ $user.runAsGroup | int }})
-        os.chmod(folder, 0o700)
-  {{- range .mounts }}
-  - {{ .mountPath }}
+        os.makedirs(folder, exist_ok=True)
+        os.chown(folder, {{ $user.runAsUser | int64 }}, {{ $user.runAsGroup | int64 }})
+        os.chmod(folder, {{ default "0o700" .mode }})
+  {{- range $mount := .mounts }}
+  {{- range (default (list "") $.folders) }}
+  - {{ trimSuffix "/" (printf "%s/%s" $mount.mountPath .) }}
+  {{- end }}
   {{- end }}
 securityContext:
   runAsUser: 0

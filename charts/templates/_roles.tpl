@@ -1,11 +1,24 @@
 {{/* Owns what tells the services apart: module, ports, image, mounts and environment of each role. */}}
 
-{{/* A role's ports: grpc, metrics, and http where it has one. In one pod no two containers can listen on the same port. */}}
+{{/* A role's values on top of those of all pods. Takes root and role. */}}
+{{- define "splitwiser.role" -}}
+{{- $own := get (dict "otel" .root.Values.otel.collector "mps" .root.Values.mps.daemonset) .role | default (get .root.Values .role) -}}
+{{- mergeOverwrite (deepCopy .root.Values.pods) (deepCopy $own) | toYaml -}}
+{{- end -}}
+
+{{/* A role's ports: grpc, metrics, http where it has one, and health where probes, which speak no TLS, need one of their own.
+     In one pod no two containers can listen on the same port. Takes root and role. */}}
 {{- define "splitwiser.ports" -}}
 {{- $offset := 0 -}}
 {{- if eq .root.Values.topology "pod" }}{{ $offset = get (dict "prefill" 1 "decode" 2) .role | default 0 }}{{ end -}}
 grpc: {{ get (dict "router" 50051 "prefill" 50052 "decode" 50053 "store" 50054) .role }}
 metrics: {{ add 9090 $offset }}
+{{- if and .root.Values.tls.enabled (ne .role "store") }}
+health: {{ add 50055 $offset }}
+{{- end }}
+{{- if and .root.Values.router.http.enabled (eq .role "router") }}
+http: 8000
+{{- end }}
 {{- end -}}
 
 {{- define "splitwiser.isWorker" -}}
@@ -14,7 +27,7 @@ metrics: {{ add 9090 $offset }}
 
 {{/* The image of a role's container. Takes root and role. */}}
 {{- define "splitwiser.roleImage" -}}
-{{- $image := (index .root.Values .role).image -}}
+{{- $image := (include "splitwiser.role" . | fromYaml).image -}}
 {{- if include "splitwiser.isWorker" .role -}}
 {{- $usual := ternary "splitwiser-worker-gpu" "splitwiser-worker" (eq .root.Values.device "gpu") -}}
 {{- $image = merge (dict "repository" (default $usual .root.Values.worker.image.repository)) .root.Values.worker.image -}}
@@ -30,13 +43,16 @@ metrics: {{ add 9090 $offset }}
 - --config=/etc/splitwiser/settings.json
 - --instance=$(POD_NAME)
 - --listen=0.0.0.0:{{ $ports.grpc }}
+{{- with $ports.health }}
+- --health-listen=0.0.0.0:{{ . }}
+{{- end }}
 {{- if eq .role "router" }}
 {{- range $phase := list "prefill" "decode" }}
 {{- $worker := include "splitwiser.ports" (dict "root" $.root "role" $phase) | fromYaml }}
 - --{{ $phase }}=dns:{{ $full }}-{{ $phase }}:{{ $worker.grpc }}
 {{- end }}
 {{- end }}
-{{- with (index .root.Values .role).extraArgs }}
+{{- with (include "splitwiser.role" . | fromYaml).extraArgs }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -54,6 +70,10 @@ metrics: {{ add 9090 $offset }}
 {{- if ne .role "store" }}
 {{- include "splitwiser.modelEnv" . }}
 {{- end }}
+{{- if ne .role "store" }}
+- name: SPLITWISER_DRAIN__GRACE_S
+  value: {{ include "splitwiser.drainSeconds" . | quote }}
+{{- end }}
 {{- $ports := include "splitwiser.ports" . | fromYaml }}
 {{- if ne ($ports.metrics | int) 9090 }}
 - name: SPLITWISER_TELEMETRY__METRICS_PORT
@@ -62,9 +82,15 @@ metrics: {{ add 9090 $offset }}
 {{- if and (eq $values.device "gpu") (include "splitwiser.isWorker" .role) }}
 {{- include "splitwiser.gpuEnv" . }}
 {{- end }}
-{{- with (index $values .role).extraEnv }}
+{{- with (include "splitwiser.role" . | fromYaml).extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* What is left of the grace period for requests in flight, with some seconds for the end itself. Takes root and role. */}}
+{{- define "splitwiser.drainSeconds" -}}
+{{- $role := include "splitwiser.role" . | fromYaml -}}
+{{- max 1 (sub $role.terminationGracePeriodSeconds (add 5 (default 0 $role.preStopSeconds))) -}}
 {{- end -}}
 
 {{- define "splitwiser.modelEnv" -}}
@@ -86,6 +112,9 @@ metrics: {{ add 9090 $offset }}
 - {name: settings, mountPath: /etc/splitwiser/settings.json, subPath: settings.json, readOnly: true}
 - {name: {{ include "splitwiser.runVolume" . }}, mountPath: /run/splitwiser}
 - {name: {{ include "splitwiser.tmpVolume" . }}, mountPath: /tmp}
+{{- if and $values.tls.enabled (ne .role "store") }}
+- {name: tls, mountPath: /etc/splitwiser/tls, readOnly: true}
+{{- end }}
 {{- if ne .role "router" }}
 {{- /* Connecting writes nothing into the folder. */}}
 - {name: socket, mountPath: /run/splitwiser-store{{ if ne .role "store" }}, readOnly: true{{ end }}}
@@ -96,7 +125,7 @@ metrics: {{ add 9090 $offset }}
 {{- if and (eq (include "splitwiser.ownMps" .root) "true") (include "splitwiser.isWorker" .role) }}
 {{- include "splitwiser.mpsMounts" . | nindent 0 }}
 {{- end }}
-{{- with (index $values .role).extraVolumeMounts }}
+{{- with (include "splitwiser.role" . | fromYaml).extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}

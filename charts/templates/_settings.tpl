@@ -8,10 +8,16 @@ redis://{{ include "splitwiser.fullname" . }}-redis:6379/0
 {{- end -}}
 {{- end -}}
 
+{{- define "splitwiser.otlpEndpoint" -}}
+{{- if .Values.otel.collector.enabled }}http://{{ include "splitwiser.fullname" . }}-otel:4317
+{{- else }}{{ .Values.otel.endpoint }}
+{{- end -}}
+{{- end -}}
+
 {{/* The cap of a phase in %, or nothing where there is none. Takes root and role. */}}
 {{- define "splitwiser.smPercent" -}}
 {{- $mps := .root.Values.mps -}}
-{{- $asked := (index .root.Values .role).smPercent -}}
+{{- $asked := (include "splitwiser.role" . | fromYaml).smPercent -}}
 {{- if $asked }}{{ $asked | int }}
 {{- else if and (eq .root.Values.device "gpu") (eq $mps.mode "devicePlugin") }}{{ div 100 ($mps.devicePlugin.replicas | int) }}
 {{- end -}}
@@ -40,14 +46,27 @@ gpu:
   {{- end }}
 {{- end }}
 router:
-  allow_plaintext: true
+  allow_plaintext: {{ not .Values.tls.enabled }}
+  {{- if .Values.router.http.enabled }}
+  http_listen: 0.0.0.0:8000
+  {{- end }}
+{{- if .Values.tls.enabled }}
+tls:
+  cert_file: /etc/splitwiser/tls/tls.crt
+  key_file: /etc/splitwiser/tls/tls.key
+  ca_file: /etc/splitwiser/tls/ca.crt
+{{- end }}
 store:
   socket: /run/splitwiser-store/store.sock
   name: {{ include "splitwiser.fullname" . }}
 redis:
   url: {{ include "splitwiser.redisUrl" . | quote }}
 telemetry:
+  metrics_host: 0.0.0.0
   metrics_port: 9090
+  {{- with include "splitwiser.otlpEndpoint" . }}
+  otlp_endpoint: {{ . }}
+  {{- end }}
 {{- end -}}
 
 {{/* Settings that values may change. */}}
