@@ -4,6 +4,8 @@ import asyncio
 
 from services.decode.links import Links
 from services.decode.servicer import DecodeServicer
+from splitwiser.engine.factory import Load
+from splitwiser.engine.factory import load as load_model
 from splitwiser.kv.handoff import Claims
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
@@ -13,10 +15,10 @@ from splitwiser.telemetry.metrics.decode import DecodeMetrics
 from splitwiser.v1 import decode_pb2, decode_pb2_grpc
 
 
-async def serve(launch: Launch, stop: asyncio.Event) -> None:
+async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) -> None:
     """Serve DecodeService until stop is set, then drain."""
     metrics = DecodeMetrics()
-    async with telemetry(launch, metrics) as reports, attached(launch, "decode") as worker:
+    async with telemetry(launch, metrics) as reports, attached(launch, "decode", load) as worker:
         observer = observe_steps(reports.timeline, metrics, worker.pages)
         engine = worker.loaded.decode_engine(worker.pages, observer)
         claims = Claims(worker.store, worker.pages)

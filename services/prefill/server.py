@@ -3,6 +3,8 @@
 import asyncio
 
 from services.prefill.servicer import PrefillServicer
+from splitwiser.engine.factory import Load
+from splitwiser.engine.factory import load as load_model
 from splitwiser.kv.handoff import Grants
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
@@ -12,10 +14,10 @@ from splitwiser.telemetry.metrics.prefill import PrefillMetrics
 from splitwiser.v1 import prefill_pb2, prefill_pb2_grpc
 
 
-async def serve(launch: Launch, stop: asyncio.Event) -> None:
+async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) -> None:
     """Serve PrefillService until stop is set, then drain."""
     metrics = PrefillMetrics()
-    async with telemetry(launch, metrics) as reports, attached(launch, "prefill") as worker:
+    async with telemetry(launch, metrics) as reports, attached(launch, "prefill", load) as worker:
         observer = observe_steps(reports.timeline, metrics, worker.pages)
         engine = worker.loaded.prefill_engine(worker.pages, observer)
         grants = Grants(worker.store, worker.pages, engine.layout.hash)

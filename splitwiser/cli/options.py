@@ -51,10 +51,10 @@ Gpu = Annotated[bool, typer.Option("--gpu", help="Compute on the GPU, both phase
 Sharing = Annotated[
     str | None,
     typer.Option(
-        metavar="mps|time-slice",
-        help="How the phases share the GPU.",
+        metavar="mps|time-slice|single",
+        help="How the phases share the GPU; single, one process for both, also on a CPU.",
         show_default="mps",
-        autocompletion=lambda: ["mps", "time-slice"],
+        autocompletion=lambda: ["mps", "time-slice", "single"],
     ),
 ]
 Address = Annotated[

@@ -21,7 +21,7 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _device, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
+    checks = (_listen, _device, _single, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -54,6 +54,18 @@ def _device(settings: Settings) -> Found:
         if gpu.sharing != "mps" and percent < 100:
             remedy = "set gpu.sharing=mps, or leave the share at 100"
             yield f"gpu.{phase}_sm_percent", percent, "only MPS caps multiprocessors", remedy
+
+
+def _single(settings: Settings) -> Found:
+    """One process has one worker of each phase, and an engine that leaves the order of steps to it."""
+    if settings.gpu.sharing != "single":
+        return
+    if settings.engine.kind == "vllm":
+        remedy = "compare with one unsplit vLLM, or give --engine transformers"
+        yield "gpu.sharing", "single", "a vllm engine runs one phase for each process", remedy
+    for phase, workers in (("prefill", settings.prefill.workers), ("decode", settings.decode.workers)):
+        if workers > 1:
+            yield f"{phase}.workers", workers, "gpu.sharing=single is one process", "leave it at 1"
 
 
 def _pool_shares(settings: Settings) -> Found:

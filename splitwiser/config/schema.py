@@ -61,10 +61,11 @@ class DecodeSettings(Section):
 
 
 class GpuSettings(Section):
-    """How the phases share the GPU; nothing of it matters on a CPU."""
+    """How the phases share the GPU; on a CPU, of all this only sharing=single matters."""
 
-    sharing: Literal["mps", "time-slice"] = "mps"
-    """mps: both phases run on the GPU at once. time-slice: in turns, as processes without MPS do; for comparison."""
+    sharing: Literal["mps", "time-slice", "single"] = "mps"
+    """mps: both phases run on the GPU at once. For comparison: time-slice, in turns as processes without MPS do;
+    single, in one process, a step of the one after a step of the other."""
     mps_pipe_dir: str = ""
     """Pipe directory of an MPS daemon to use. Empty: CUDA_MPS_PIPE_DIRECTORY if that is set, else a daemon of the
     stack's own."""

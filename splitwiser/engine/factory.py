@@ -8,6 +8,7 @@ from typing import Protocol
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver
 from splitwiser.engine.batch import DecodeRunner, PrefillRunner
+from splitwiser.engine.loop import UNDISTURBED, Turn
 from splitwiser.engine.paged import PagedDecodeEngine, PagedPrefillEngine
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -41,6 +42,7 @@ class PagedEngines:
 
     runners: Runners
     settings: Settings
+    turn: Turn
 
     @property
     def layout(self) -> PoolLayout:
@@ -49,19 +51,28 @@ class PagedEngines:
     def prefill_engine(self, pages: OwnedPages, observer: StepObserver) -> PrefillEngine:
         settings, runner = self.settings.prefill, self.runners.prefill_runner()
         limits = {"chunk_tokens": settings.chunk_tokens, "max_batch": settings.max_batch}
-        return PagedPrefillEngine(self.layout, pages, runner, **limits, observer=observer)
+        return PagedPrefillEngine(self.layout, pages, runner, **limits, observer=observer, turn=self.turn)
 
     def decode_engine(self, pages: OwnedPages, observer: StepObserver) -> DecodeEngine:
         runner, max_batch = self.runners.decode_runner(), self.settings.decode.max_batch
-        return PagedDecodeEngine(self.layout, pages, runner, max_batch=max_batch, observer=observer)
+        return PagedDecodeEngine(self.layout, pages, runner, max_batch=max_batch, observer=observer, turn=self.turn)
 
 
-async def load(settings: Settings, segments: Segments, phase: Phase) -> Loaded:
-    """Map, or make and publish, the pool and the weights. Raises StartupError when the model cannot be loaded."""
+class Load(Protocol):
+    """How a worker comes to its model: load, or one that shares it with the other phase."""
+
+    async def __call__(self, settings: Settings, segments: Segments, phase: Phase) -> Loaded: ...
+
+
+async def load(settings: Settings, segments: Segments, phase: Phase, turn: Turn = UNDISTURBED) -> Loaded:
+    """Map, or make and publish, the pool and the weights. Raises StartupError when the model cannot be loaded.
+
+    turn: held during each step, by phases that share a process.
+    """
     kind = settings.engine.kind
     # Importing torch takes seconds; on the loop's thread it would stop the beats that keep the worker's lease.
     build = await asyncio.to_thread(import_module, f"splitwiser.engine.{kind}.build")
     if kind in WHOLE_ENGINES:
         loaded: Loaded = await build.load(settings, segments, phase)
         return loaded
-    return PagedEngines(await build.load(settings, segments), settings)
+    return PagedEngines(await build.load(settings, segments), settings, turn)

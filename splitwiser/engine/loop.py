@@ -6,8 +6,9 @@ Schedulers live on the event loop's thread; only the runner may leave it, and on
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from splitwiser.engine.base import StepObserver, StepSpan
 from splitwiser.engine.outcomes import Outcomes, settled
@@ -36,6 +37,12 @@ class StepTime:
     end_monotonic_ns: int
 
 
+Turn = AbstractAsyncContextManager[Any]
+"""Held from the choice of a step's work to the step's end."""
+UNDISTURBED: Turn = nullcontext()
+"""The turn of an engine that shares its device with nobody in its process."""
+
+
 class StepLoop(Generic[WorkT, ResultT]):
     """Steps for as long as schedule gives work, sleeps until wake otherwise. Results keep the order of their work."""
 
@@ -46,12 +53,14 @@ class StepLoop(Generic[WorkT, ResultT]):
         run: Callable[[Sequence[WorkT]], Awaitable[Sequence[ResultT]]],
         postprocess: Callable[[Sequence[ResultT], StepTime], None],
         observer: StepObserver,
+        turn: Turn = UNDISTURBED,
     ) -> None:
         self._phase = phase
         self._schedule = schedule
         self._run = run
         self._postprocess = postprocess
         self._observer = observer
+        self._turn = turn
         self._wake = asyncio.Event()
         self._stopping = False
         self.outcomes = Outcomes(phase)
@@ -71,10 +80,10 @@ class StepLoop(Generic[WorkT, ResultT]):
 
     async def _steps(self) -> None:
         while not self._stopping:
-            batch = self._schedule()
-            if batch:
-                await self._step(batch)
-            else:
+            async with self._turn:
+                if batch := self._schedule():
+                    await self._step(batch)
+            if not batch:
                 await self._wake.wait()
                 self._wake.clear()
 

@@ -6,7 +6,7 @@ from functools import partial
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, Prefilled, PrefillEngine, PrefillJob, StepObserver
 from splitwiser.engine.batch import DecodeRunner, DecodeSlot, PrefillChunk, PrefillRunner
 from splitwiser.engine.decode_scheduler import DecodeScheduler
-from splitwiser.engine.loop import StepLoop
+from splitwiser.engine.loop import UNDISTURBED, StepLoop, Turn
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.prefill_scheduler import PrefillScheduler, Prompt
 from splitwiser.engine.step_watch import StepWatch
@@ -26,12 +26,13 @@ class PagedPrefillEngine(PrefillEngine):
         chunk_tokens: int,
         max_batch: int,
         observer: StepObserver,
+        turn: Turn = UNDISTURBED,
     ) -> None:
         self._layout = layout
         self._pages = pages
         self._scheduler = PrefillScheduler(layout, pages, chunk_tokens=chunk_tokens, max_batch=max_batch)
         self._loop = StepLoop[PrefillChunk, int | None](
-            "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer
+            "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
         pages.on_freed(self._loop.wake)
 
@@ -92,13 +93,20 @@ class PagedDecodeEngine(DecodeEngine):
     """One token a step for every adopted request in the batch."""
 
     def __init__(
-        self, layout: PoolLayout, pages: OwnedPages, runner: DecodeRunner, *, max_batch: int, observer: StepObserver
+        self,
+        layout: PoolLayout,
+        pages: OwnedPages,
+        runner: DecodeRunner,
+        *,
+        max_batch: int,
+        observer: StepObserver,
+        turn: Turn = UNDISTURBED,
     ) -> None:
         self._layout = layout
         self._pages = pages
         self._scheduler = DecodeScheduler(layout, max_batch=max_batch)
         self._loop = StepLoop[DecodeSlot, int](
-            "decode", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer
+            "decode", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
 
     @property

@@ -52,7 +52,7 @@ def check_shareable(gpu: Gpu, sharing: str) -> None:
         raise StartupError(
             f"the compute mode of {gpu.name} is Prohibited", help="ask its administrator for nvidia-smi -c DEFAULT"
         )
-    if gpu.compute_mode == "Exclusive_Process" and sharing != "mps":
+    if gpu.compute_mode == "Exclusive_Process" and sharing == "time-slice":
         raise StartupError(
             f"the compute mode of {gpu.name} is Exclusive_Process: without MPS one process alone may use it",
             help="set gpu.sharing=mps, or ask its administrator for nvidia-smi -c DEFAULT",

@@ -26,7 +26,7 @@ class Launch:
     """How a process was started.
 
     listen: gRPC address of its own; health_listen: one where health alone is served; prefill and decode: those of a
-    router's workers.
+    router's workers, or where a single process listens for either phase.
     """
 
     settings: Settings

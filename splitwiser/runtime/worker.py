@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver, StepSpan
-from splitwiser.engine.factory import Loaded, load
+from splitwiser.engine.factory import Load, Loaded
 from splitwiser.errors import StoreLost
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.redis_registry import RedisRegistry
@@ -46,7 +46,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def attached(launch: Launch, phase: Phase) -> AsyncIterator[Worker]:
+async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Worker]:
     """A worker attached to its store for the length of the block; leaving gives all its pages back at once."""
     settings = launch.settings
     # Before the model is loaded, which may take minutes.

@@ -72,7 +72,7 @@ def _software() -> Iterator[Diagnosis]:
 
 def _mps(settings: Settings) -> Iterator[Diagnosis]:
     if settings.gpu.sharing != "mps":
-        yield Diagnosis("MPS", "not used: gpu.sharing is time-slice", ok=None)
+        yield Diagnosis("MPS", f"not used: gpu.sharing is {settings.gpu.sharing}", ok=None)
         return
     program = _ask("MPS program", _program)
     yield program

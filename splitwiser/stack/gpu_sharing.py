@@ -25,9 +25,9 @@ async def gpu_sharing(settings: Settings, run_dir: RunDir) -> AsyncIterator[Envi
     """
     if settings.engine.device != "cuda":
         yield {}
-    elif settings.gpu.sharing == "time-slice":
+    elif settings.gpu.sharing != "mps":
         alone = without_mps(run_dir.root)
-        yield {"prefill": alone, "decode": alone}
+        yield {"prefill": alone, "decode": alone, "single": alone}
     else:
         async with mps_daemon(settings.gpu.mps_pipe_dir, run_dir.mps) as control:
             await check_caps(settings, control)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from splitwiser.errors import StartupError
 
-_INSTANCES = ("redis", "store", "store-health", "prefill-*", "decode-*", "router")
+_INSTANCES = ("redis", "store", "store-health", "prefill-*", "decode-*", "single", "router")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Services are named, never imported: the library knows only how to call them.
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -68,10 +68,15 @@ def services_of(
         *(part for instance in prefill for part in ("--prefill", f"unix:{run_dir.socket(instance)}")),
         *(part for instance in decode for part in ("--decode", f"unix:{run_dir.socket(instance)}")),
     ]
-    return (
-        python("store", "store", Tier.STORE, "--listen", f"unix:{run_dir.store_health}"),
+    workers = [
         *(python("prefill", instance, Tier.WORKER, *_listen(run_dir, instance)) for instance in prefill),
         *(python("decode", instance, Tier.WORKER, *_listen(run_dir, instance)) for instance in decode),
+    ]
+    if settings.gpu.sharing == "single":
+        workers = [python("single", "single", Tier.WORKER, *router_flags, cards=(*prefill, *decode))]
+    return (
+        python("store", "store", Tier.STORE, "--listen", f"unix:{run_dir.store_health}"),
+        *workers,
         python("router", "router", Tier.ROUTER, *router_flags),
     )
 
@@ -81,17 +86,31 @@ def _listen(run_dir: RunDir, instance: str) -> tuple[str, ...]:
 
 
 def _python_service(
-    package: str, run_dir: RunDir, environments: Environments, service: str, instance: str, tier: Tier, *flags: str
+    package: str,
+    run_dir: RunDir,
+    environments: Environments,
+    service: str,
+    instance: str,
+    tier: Tier,
+    *flags: str,
+    cards: Sequence[str] = (),
 ) -> ServiceSpec:
+    """cards: whose cards the process writes, if not its own alone."""
+
     async def probe(pid: int) -> str:
-        card = read_card(run_dir.root, instance)
-        # A card of another process is one that a killed predecessor left.
-        if card is None or card.pid != pid:
-            return ""
-        # The store's own socket speaks frames, not gRPC: its health has another.
-        health = f"unix:{run_dir.store_health}" if tier is Tier.STORE else card.address
-        return card.address if await is_serving(health) else ""
+        addresses = [await _address(run_dir, name, tier, pid) for name in cards or (instance,)]
+        return addresses[0] if all(addresses) else ""
 
     # -P: a folder called like the package, where the user happens to be, is not it.
     command = (sys.executable, "-P", "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
     return ServiceSpec(instance, service, tier, command, probe, environments.get(service, {}))
+
+
+async def _address(run_dir: RunDir, instance: str, tier: Tier, pid: int) -> str:
+    card = read_card(run_dir.root, instance)
+    # A card of another process is one that a killed predecessor left.
+    if card is None or card.pid != pid:
+        return ""
+    # The store's own socket speaks frames, not gRPC: its health has another.
+    health = f"unix:{run_dir.store_health}" if tier is Tier.STORE else card.address
+    return card.address if await is_serving(health) else ""

@@ -35,6 +35,11 @@ class RunningStack:
         """The process id of one service, now."""
         return self._stack.services[instance].pid
 
+    @property
+    def services(self) -> list[str]:
+        """The instances, in the order of their start."""
+        return [*self._stack.services]
+
     def is_ready(self, instance: str) -> bool:
         return self._stack.services[instance].state == "ready"
 

@@ -22,6 +22,9 @@ from splitwiser.rpc.client import Client
 from splitwiser.stack.local import LocalStack
 from splitwiser.text.model_info import load_model
 
+WORKERS = ("prefill", "decode", "single")
+"""Services that map the weights."""
+
 
 class Progress(Protocol):
     """Told how far a stage of one model is: its reference, or its answers."""
@@ -92,7 +95,7 @@ class ModelRun:
             with pool_view(stack.services["store"].pid) as pool:
                 refusals = await self._ask(plan, judge, client, pool)
                 handoff = await _handoff(stack, plan, judge, client, pool)
-            workers = [status.pid for status in stack.services.values() if status.service in ("prefill", "decode")]
+            workers = [status.pid for status in stack.services.values() if status.service in WORKERS]
             footprint = weights_footprint(workers)
         return ModelResult(
             model=self._name,

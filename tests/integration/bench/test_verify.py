@@ -34,6 +34,13 @@ async def test_several_workers_of_each_phase_pass() -> None:
     assert (await verify(VerifyOptions(settings, requests=20))).passed
 
 
+async def test_both_phases_in_one_process_pass() -> None:
+    settings = SIM.model_copy(update={"gpu": SIM.gpu.model_copy(update={"sharing": "single"})})
+    report = await verify(VerifyOptions(settings, requests=20))
+    assert report.passed
+    assert report.results[0].weight_copies == 1
+
+
 async def test_a_zeroed_pool_makes_the_sim_engine_fail() -> None:
     report = await verify(VerifyOptions(SIM, requests=20, zero_pool=True))
     assert not report.passed
@@ -55,6 +62,9 @@ async def test_transformers_pass_and_fail_on_a_zeroed_pool(tmp_path: Path) -> No
         models = dict(await reference.models("", tmp_path))
     settings = Settings(engine=EngineSettings(kind="transformers", model=models["llama"]))
     report = await verify(VerifyOptions(settings, requests=12))
+    assert report.passed, report.examples()
+    single = settings.model_copy(update={"gpu": settings.gpu.model_copy(update={"sharing": "single"})})
+    report = await verify(VerifyOptions(single, requests=12))
     assert report.passed, report.examples()
     zeroed = await verify(VerifyOptions(settings, requests=12, zero_pool=True))
     assert not zeroed.passed

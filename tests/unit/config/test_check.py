@@ -15,6 +15,8 @@ from splitwiser.errors import ConfigurationError
         ({"pool": {"pages": 2, "prefill_share": 0.4}}, "pool.prefill_share"),
         ({"pool": {"pages": 3}, "decode": {"workers": 3}}, "pool.prefill_share"),
         ({"engine": {"kind": "vllm"}, "pool": {"page_tokens": 16}}, "pool.page_tokens"),
+        ({"gpu": {"sharing": "single"}, "decode": {"workers": 2}}, "decode.workers"),
+        ({"gpu": {"sharing": "single"}, "engine": {"kind": "vllm"}}, "gpu.sharing"),
         ({"store": {"beat_s": 15, "lease_s": 20}}, "store.beat_s"),
         ({"redis": {"url": "http://127.0.0.1:6379"}}, "redis.url"),
         ({"redis": {"url": "127.0.0.1:6379"}}, "redis.url"),

@@ -54,6 +54,7 @@ def test_gpus_that_two_processes_cannot_share_are_refused() -> None:
     check_shareable(gpu, "mps")
     check_shareable(gpu, "time-slice")
     check_shareable(exclusive, "mps")
+    check_shareable(exclusive, "single")
     for refused, sharing, cause in (
         (exclusive, "time-slice", "without MPS one process alone"),
         (replace(gpu, compute_mode="Prohibited"), "mps", "is Prohibited"),
