@@ -45,6 +45,13 @@ class ModelNotFound(SplitwiserError):
     status = "NOT_FOUND"
 
 
+class Unsupported(SplitwiserError):
+    """What the request asks for is not offered by the engine or the model that is served."""
+
+    reason = "UNSUPPORTED"
+    status = "UNIMPLEMENTED"
+
+
 class DuplicateRequest(SplitwiserError):
     """A request of the same id is in flight."""
 

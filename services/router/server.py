@@ -1,6 +1,9 @@
 """Owns the router process: what it is made of."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from services.router.servicer import InferenceServicer
 from splitwiser.config.schema import Settings
@@ -9,48 +12,81 @@ from splitwiser.routing.floor import Floor
 from splitwiser.routing.intake import Intake, Limits
 from splitwiser.routing.leases import RequestLeases
 from splitwiser.routing.pipeline import Pipeline
-from splitwiser.rpc.server import Service
+from splitwiser.routing.reception import Reception
+from splitwiser.rpc.server import Server, Service
 from splitwiser.rpc.server import serve as serve_grpc
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.lifetime import serve_until
 from splitwiser.runtime.telemetry import telemetry
 from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing
-from splitwiser.text.model_info import load_model
+from splitwiser.text.model_info import ModelInfo, load_model
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 
 TOKENIZE = "/splitwiser.v1.InferenceService/Tokenize"
 TOKENIZE_LIMIT = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every door of the router leads to."""
+
+    model: ModelInfo
+    intake: Intake
+    reception: Reception
+
+
 async def serve(launch: Launch, stop: asyncio.Event) -> None:
-    """Serve InferenceService until stop is set, then drain."""
+    """Serve InferenceService, and HTTP where it is asked for, until stop is set; then drain."""
     metrics, settings = RouterMetrics(), launch.settings
     async with telemetry(launch, metrics) as reports:
         registry = RedisRegistry(settings.redis)
         leases = RequestLeases(registry, settings.redis.lease_s, metrics.registry_failed)
         floor = Floor(settings.router, launch.prefill, launch.decode)
         metrics.watch_requests(lambda: floor.prefill.in_flight_count, lambda: floor.prefill.waiting_count)
+        desk = await asyncio.to_thread(_desk, settings, floor, leases, reports.tracing, metrics)
         service = Service(
             inference_pb2.DESCRIPTOR.services_by_name["InferenceService"],
             inference_pb2_grpc.add_InferenceServiceServicer_to_server,
-            await asyncio.to_thread(_servicer, settings, floor, leases, reports.tracing, metrics),
+            InferenceServicer(desk.model, desk.intake, desk.reception),
         )
-        async with serve_grpc(
-            launch.listen or settings.router.listen,
-            [service],
-            limits={TOKENIZE: TOKENIZE_LIMIT},
-            max_metadata_bytes=settings.router.max_metadata_bytes,
-            options=launch.listen_options,
-        ) as server:
-            launch.announce(server.address, reports.metrics_port)
+        async with (
+            serve_grpc(
+                launch.listen or settings.router.listen,
+                [service],
+                limits={TOKENIZE: TOKENIZE_LIMIT},
+                max_metadata_bytes=settings.router.max_metadata_bytes,
+                options=launch.listen_options,
+            ) as server,
+            _http(settings, desk, metrics, server) as http_address,
+        ):
+            launch.announce(server.address, reports.metrics_port, http_address)
             await serve_until(stop, server, floor.watch(server.set_serving), leases.renew())
         await registry.close()
 
 
-def _servicer(
-    settings: Settings, floor: Floor, leases: RequestLeases, tracing: Tracing, metrics: RouterMetrics
-) -> InferenceServicer:
+@asynccontextmanager
+async def _http(settings: Settings, desk: Desk, metrics: RouterMetrics, server: Server) -> AsyncIterator[str]:
+    """The HTTP door, which drains with the gRPC server, and its address; empty where none is asked for."""
+    if not settings.router.http_listen:
+        yield ""
+        return
+    # Imported late: a router without HTTP runs without the extra.
+    from services.router.http_door import HttpDoor
+    from splitwiser.openai.server import serve_http
+    from splitwiser.text.chat_template import load_chat_template
+
+    template = await asyncio.to_thread(load_chat_template, settings)
+    door = HttpDoor(
+        settings.router, desk.model, desk.intake, desk.reception, template, metrics, lambda: server.health.serving
+    )
+    listen, most_bytes = settings.router.http_listen, settings.router.max_metadata_bytes
+    async with serve_http(listen, door.app(), max_header_bytes=most_bytes) as http:
+        server.companions.append(http.drain)
+        yield http.address
+
+
+def _desk(settings: Settings, floor: Floor, leases: RequestLeases, tracing: Tracing, metrics: RouterMetrics) -> Desk:
     model, tokenizer = load_model(settings)
     limits = Limits(
         default_max_tokens=settings.router.default_max_tokens,
@@ -61,4 +97,4 @@ def _servicer(
     )
     intake = Intake(model, tokenizer, limits)
     pipeline = Pipeline(floor.prefill, floor.decode, tracing, metrics, settings.router)
-    return InferenceServicer(model, tokenizer, intake, pipeline, leases, tracing, metrics)
+    return Desk(model, intake, Reception(model, tokenizer, intake, pipeline, leases, tracing, metrics))

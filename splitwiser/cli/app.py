@@ -42,6 +42,10 @@ def up(
         str | None,
         typer.Option(metavar="ADDRESS", help="HOST:PORT or unix:PATH of the router.", show_default="127.0.0.1:50051"),
     ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="HOST:PORT of an OpenAI-compatible HTTP API.", show_default="none"),
+    ] = None,
     gpu: options.Gpu = False,
     sharing: options.Sharing = None,
     run_dir: options.RunDirectory = None,
@@ -56,6 +60,7 @@ def up(
         model=model,
         workers=workers,
         listen=listen,
+        http=http,
         gpu=gpu,
         sharing=sharing,
         run_dir=run_dir,

@@ -97,6 +97,7 @@ _FIELDS = {
     "engine": "engine.kind",
     "device": "engine.device",
     "listen": "router.listen",
+    "http": "router.http_listen",
     "sharing": "gpu.sharing",
 }
 

@@ -33,15 +33,23 @@ Found = Iterator[tuple[str, object, str, str]]
 
 
 def _listen(settings: Settings) -> Found:
-    listen = settings.router.listen
+    router = settings.router
+    yield from _address(settings, "router.listen", router.listen, "give HOST:PORT or unix:PATH")
+    if router.http_listen.startswith("unix:"):
+        yield "router.http_listen", router.http_listen, "HTTP has no unix sockets here", "give HOST:PORT"
+    elif router.http_listen:
+        yield from _address(settings, "router.http_listen", router.http_listen, "give HOST:PORT, or leave it empty")
+
+
+def _address(settings: Settings, name: str, listen: str, forms: str) -> Found:
     try:
         address = parse_address(listen)
     except ValueError as error:
-        yield "router.listen", listen, str(error), "give HOST:PORT or unix:PATH"
+        yield name, listen, str(error), forms
         return
     if isinstance(address, TcpAddress) and not (address.is_loopback or settings.router.allow_plaintext):
         remedy = "listen on 127.0.0.1, or set router.allow_plaintext where the network itself is trusted"
-        yield "router.listen", listen, "would serve plaintext beyond this machine", remedy
+        yield name, listen, "would serve plaintext beyond this machine", remedy
 
 
 def _device(settings: Settings) -> Found:

@@ -82,6 +82,14 @@ class GpuSettings(Section):
 class RouterSettings(Section):
     listen: str = "127.0.0.1:50051"
     """gRPC address: HOST:PORT or unix:PATH."""
+    http_listen: str = ""
+    """HOST:PORT of the OpenAI-compatible HTTP API, such as 127.0.0.1:8000. Empty: no HTTP."""
+    http_max_requests: Positive = 1024
+    """HTTP requests in flight, those that wait in the queue included; one more is refused with status 429."""
+    http_max_body_bytes: Positive = 4 << 20
+    """Longest HTTP request body."""
+    http_timeout_s: Seconds = 600.0
+    """Deadline of an HTTP request that names none in its header X-Request-Timeout."""
     policy: Literal["fcfs", "shortest", "priority"] = "fcfs"
     """Who is prefilled next: first come first served, the shortest prompt, or the lowest priority number."""
     max_queue: Positive = 256
@@ -99,7 +107,7 @@ class RouterSettings(Section):
     max_prompt_chars: Positive = 1 << 20
     """Longest prompt text that is tokenized at all."""
     max_metadata_bytes: Positive = 8192
-    """Most gRPC metadata of one call."""
+    """Most gRPC metadata of one call, and most header bytes of an HTTP request."""
     allow_plaintext: bool = False
     """Serve without TLS on an address beyond this machine, where the network itself is trusted. Workers that listen on
     TCP ask for it too."""

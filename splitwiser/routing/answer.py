@@ -1,6 +1,7 @@
 """Owns what the client reads: tokens become whole characters, stop strings end the text, the last message says why."""
 
 from dataclasses import fields
+from typing import Any
 
 from splitwiser.engine.base import FinishReason
 from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
@@ -17,7 +18,10 @@ class Answer:
         self._request = request
         self._detokenizer = detokenizer
         self._stop = StopMatcher(request.stop_strings)
-        self._request_id = request.request_id
+        self._heading: dict[str, Any] = {
+            "request_id": request.request_id,
+            "prompt_tokens": len(request.prompt_ids),
+        }
         self.tokens = 0
         """Tokens of the completion so far."""
         self._texts: list[str] = []
@@ -33,23 +37,28 @@ class Answer:
         return "".join(self._texts)
 
     def message(self, token_ids: list[int]) -> inference_pb2.GenerateResponse:
-        """The next message: the text that these tokens complete."""
-        text, taken = "", list[int]()
+        """The next message: the text that these tokens complete, and with the last of them why they end."""
+        text, taken, reason = "", list[int](), None
         for token_id in token_ids:
             taken.append(token_id)
             text += self._stop.add(self._detokenizer.add(token_id))
-            if self.stopped:
+            if reason := self._reason(token_id, self.tokens + len(taken)):
+                text += self._rest()
+                # What was held back may have held a stop string.
+                reason = FinishReason.STOP if self.stopped else reason
                 break
         self.tokens += len(taken)
         self._texts.append(text)
-        request_id, self._request_id = self._request_id, ""
-        return inference_pb2.GenerateResponse(request_id=request_id, text=text, token_ids=taken)
+        heading, self._heading = self._heading, {}
+        return inference_pb2.GenerateResponse(
+            text=text, token_ids=taken, finish_reason=convert.finish_to_proto(reason), **heading
+        )
 
     def end(
         self, outcome: Outcome | None, times: PhaseTimes | None
     ) -> tuple[inference_pb2.GenerateResponse, FinishReason]:
         """The last message and its reason: held-back text, counts, times where given. outcome None: a stop string."""
-        text = "" if self.stopped else self._stop.add(self._detokenizer.flush()) + self._stop.flush()
+        text = self._rest()
         self._texts.append(text)
         reason = FinishReason.STOP if outcome is None or self.stopped else outcome.finish_reason
         finish = inference_pb2.Finish(
@@ -58,6 +67,13 @@ class Answer:
             timings=timings(times) if times else None,
         )
         return inference_pb2.GenerateResponse(text=text, finish=finish), reason
+
+    def _reason(self, token_id: int, tokens: int) -> FinishReason | None:
+        return FinishReason.STOP if self.stopped else self._request.stop.reason(token_id, tokens)
+
+    def _rest(self) -> str:
+        """Text that was held back."""
+        return "" if self.stopped else self._stop.add(self._detokenizer.flush()) + self._stop.flush()
 
 
 def timings(times: PhaseTimes) -> inference_pb2.Timings:

@@ -74,7 +74,7 @@ class Intake:
             priority=proto.priority,
         )
 
-    def tokenize(self, text: str, field: str) -> tuple[int, ...]:
+    def tokenize(self, text: str, field: str, *, add_special_tokens: bool = True) -> tuple[int, ...]:
         """Token ids of the text. A text too long to be worth tokenizing is refused first."""
         if len(text) > self._limits.max_prompt_chars:
             raise PromptTooLong(
@@ -82,12 +82,13 @@ class Intake:
                 field=field,
                 help="shorten it",
             )
-        return tuple(self._tokenizer.encode(text))
+        return tuple(self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
 
     def _prompt_ids(self, proto: inference_pb2.GenerateRequest) -> tuple[int, ...]:
         match proto.WhichOneof("prompt"):
             case "text":
-                prompt_ids, field = self.tokenize(proto.text, "text"), "text"
+                special = proto.add_special_tokens if proto.HasField("add_special_tokens") else True
+                prompt_ids, field = self.tokenize(proto.text, "text", add_special_tokens=special), "text"
                 if not proto.text:
                     prompt_ids = ()
             case "token_ids":

@@ -118,7 +118,7 @@ class Places(Generic[Worker]):
         if self._max_waiting is not None and self.waiting_count >= self._max_waiting and not admitted:
             raise Overloaded(
                 f"{self._max_waiting} requests are waiting",
-                help="wait as long as RetryInfo says, then try again; or raise router.max_queue",
+                help="wait as long as RetryInfo or Retry-After says, then try again; or raise router.max_queue",
                 retry_after_s=self._retry_after_s(self._max_waiting),
             )
         future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()

@@ -25,7 +25,7 @@ class Admission:
         if limit is not None and self._in_flight[method] >= limit:
             raise Overloaded(
                 f"{limit} calls of {method} are in flight",
-                help="wait as long as RetryInfo says, then try again",
+                help="wait as long as RetryInfo or Retry-After says, then try again",
                 retry_after_s=self._retry_after_s,
             )
         self._in_flight[method] += 1

@@ -25,6 +25,8 @@ class Health:
         self._names = ("", *services)
         self._servicer = health.aio.HealthServicer()
         self._draining = False
+        self.serving = False
+        """What is answered for every service."""
 
     async def start(self) -> None:
         """Alive, and not serving yet."""
@@ -33,8 +35,9 @@ class Health:
 
     async def set_serving(self, serving: bool) -> None:
         """Answer for every service with SERVING or NOT_SERVING. After drain it stays NOT_SERVING."""
+        self.serving = serving and not self._draining
         for name in self._names:
-            await self._servicer.set(name, SERVING if serving and not self._draining else NOT_SERVING)
+            await self._servicer.set(name, SERVING if self.serving else NOT_SERVING)
 
     async def set_alive(self, alive: bool) -> None:
         """Whether this process can still do its work; if not, whoever runs it may restart it."""

@@ -1,6 +1,7 @@
 """Owns the life of a gRPC server: address, health, reflection, the guard, and an end that drops nothing in flight."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ class Server:
     health: Health
     address: str
     grace_s: float
+    companions: list[Callable[[float], Awaitable[None]]] = field(default_factory=list)
+    """What drains at the same time, such as a server of another protocol; each is told grace_s."""
     _drained: bool = field(default=False, init=False)
 
     async def set_serving(self, serving: bool) -> None:
@@ -47,7 +50,7 @@ class Server:
             return
         self._drained = True
         await self.health.drain()
-        await self.grpc_server.stop(self.grace_s)
+        await asyncio.gather(self.grpc_server.stop(self.grace_s), *(drain(self.grace_s) for drain in self.companions))
 
 
 @asynccontextmanager

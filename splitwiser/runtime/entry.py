@@ -37,9 +37,10 @@ class Launch:
     prefill: tuple[str, ...]
     decode: tuple[str, ...]
 
-    def announce(self, address: str, metrics_port: int) -> None:
+    def announce(self, address: str, metrics_port: int, http_address: str = "") -> None:
         """Write the service's card: it is ready."""
-        write_card(self.settings.run_dir, Card(self.service, self.instance, os.getpid(), address, metrics_port))
+        card = Card(self.service, self.instance, os.getpid(), address, metrics_port, http_address)
+        write_card(self.settings.run_dir, card)
 
     @property
     def listen_options(self) -> ListenOptions:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """address: HOST:PORT or unix:PATH. metrics_port 0: no metrics."""
+    """address: HOST:PORT or unix:PATH, of gRPC. metrics_port 0: no metrics. http_address: HOST:PORT, or empty."""
 
     service: str
     instance: str
     pid: int
     address: str
     metrics_port: int = 0
+    http_address: str = ""
 
 
 def write_card(run_dir: Path, card: Card) -> Path:

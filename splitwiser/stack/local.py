@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from splitwiser.config.schema import Settings
+from splitwiser.stack.card import read_card
 from splitwiser.stack.child import Child, ServiceStatus
 from splitwiser.stack.gpu_sharing import gpu_sharing
 from splitwiser.stack.preflight import check_environment
@@ -41,6 +42,12 @@ class LocalStack:
     def address(self) -> str:
         """The router's gRPC address."""
         return self._supervisor.status["router"].address
+
+    @property
+    def http_address(self) -> str:
+        """HOST:PORT of the router's HTTP API; empty without one."""
+        card = read_card(self._run_dir.root, "router")
+        return card.http_address if card else ""
 
     @property
     def services(self) -> Mapping[str, ServiceStatus]:

@@ -26,7 +26,8 @@ async def check_environment(settings: Settings, *, own_redis: bool) -> None:
     check_settings(settings)
     _check_metrics_port(settings)
     _check_sockets(settings)
-    _check_listen(settings.router.listen)
+    _check_listen(settings.router.listen, "router.listen")
+    _check_http(settings)
     _check_engine(settings)
     # Imported late: the sim engine should not wait for tokenizers and hub.
     if settings.engine.kind != "sim":
@@ -84,12 +85,25 @@ def _exists(folder: Path) -> bool:
         return True
 
 
-def _check_listen(address: str) -> None:
+def _check_http(settings: Settings) -> None:
+    if not settings.router.http_listen:
+        return
+    missing = [name for name in ("jinja2", "starlette", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StartupError(
+            f"HTTP needs {' and '.join(missing)}",
+            help="pip install 'splitwiser[http]', or leave router.http_listen empty",
+            field="router.http_listen",
+        )
+    _check_listen(settings.router.http_listen, "router.http_listen")
+
+
+def _check_listen(address: str, field: str) -> None:
     parsed = parse_address(address)
     if isinstance(parsed, UnixAddress):
-        check_socket_path(parsed.path.absolute(), "router.listen")
+        check_socket_path(parsed.path.absolute(), field)
         if _is_listened_to(parsed.path):
-            raise _cannot_listen(address, os.strerror(errno.EADDRINUSE))
+            raise _cannot_listen(address, os.strerror(errno.EADDRINUSE), field)
         return
     try:
         family, kind, *_, target = socket.getaddrinfo(parsed.host, parsed.port, type=socket.SOCK_STREAM)[0]
@@ -97,14 +111,13 @@ def _check_listen(address: str) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(target)
     except OSError as error:
-        raise _cannot_listen(address, error.strerror or str(error)) from error
+        raise _cannot_listen(address, error.strerror or str(error), field) from error
 
 
-def _cannot_listen(address: str, cause: str) -> StartupError:
+def _cannot_listen(address: str, cause: str, field: str) -> StartupError:
+    flag = "--http" if field == "router.http_listen" else "--listen"
     return StartupError(
-        f"cannot listen on {address}: {cause}",
-        help="stop what listens there, or give another --listen",
-        field="router.listen",
+        f"cannot listen on {address}: {cause}", help=f"stop what listens there, or give another {flag}", field=field
     )
 
 

@@ -18,8 +18,11 @@ class Tokenizer(Protocol):
     @property
     def vocab_size(self) -> int: ...
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids, with the special tokens that the model expects. Raises InvalidRequest for lone surrogates."""
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids, with the special tokens that the model expects around them unless the text has them already.
+
+        Raises InvalidRequest for lone surrogates.
+        """
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of all tokens, special ones left out."""
@@ -40,9 +43,9 @@ class LibraryTokenizer(Tokenizer):
     def vocab_size(self) -> int:
         return self._tokenizer.get_vocab_size()
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         _utf8(text)
-        return self._tokenizer.encode(text).ids
+        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return self._tokenizer.decode(token_ids)
@@ -63,7 +66,7 @@ class ByteTokenizer(Tokenizer):
     def vocab_size(self) -> int:
         return len(self._pieces)
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         return list(_utf8(text))
 
     def decode(self, token_ids: Sequence[int]) -> str:

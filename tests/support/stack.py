@@ -31,6 +31,11 @@ class RunningStack:
         """The router's; another one after its restart."""
         return self._stack.address
 
+    @property
+    def http_url(self) -> str:
+        """The router's HTTP API."""
+        return f"http://{self._stack.http_address}"
+
     def pid(self, instance: str) -> int:
         """The process id of one service, now."""
         return self._stack.services[instance].pid

@@ -16,6 +16,7 @@ class RouterMetrics(WorkerMetrics):
         self._itl = self._histogram("inter_token_latency_seconds", "Between tokens of a request", STEP_BUCKETS_S)
         self._e2e = self._histogram("e2e_request_latency_seconds", "Arrival to the last message", REQUEST_BUCKETS_S)
         self._queue = self._histogram("request_queue_time_seconds", "In the router's queue", REQUEST_BUCKETS_S)
+        self._http = self._counter("http_requests", "HTTP requests answered, by path and status", ["path", "status"])
         # Bound once: these run for every token of every request.
         self._add_gap = self._itl.observe
         self._add_tokens = self._generation_tokens.inc
@@ -44,3 +45,7 @@ class RouterMetrics(WorkerMetrics):
         self._requests.labels(outcome).inc()
         self._e2e.observe(seconds)
         self._prompt_tokens.inc(prompt_tokens)
+
+    def http_answered(self, path: str, status: int) -> None:
+        """An HTTP request ended. path: of the route; status 499: the caller left before the answer began."""
+        self._http.labels(path, str(status)).inc()

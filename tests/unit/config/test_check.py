@@ -32,6 +32,9 @@ from splitwiser.errors import ConfigurationError
         ({"router": {"listen": "0.0.0.0:50051"}}, "router.listen"),
         ({"router": {"listen": "some-host:50051"}}, "router.listen"),
         ({"router": {"listen": "unix:/" + "x" * 107}}, "router.listen"),
+        ({"router": {"http_listen": "8000"}}, "router.http_listen"),
+        ({"router": {"http_listen": "unix:http.sock"}}, "router.http_listen"),
+        ({"router": {"http_listen": "0.0.0.0:8000"}}, "router.http_listen"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(values: dict[str, Any], field: str) -> None:

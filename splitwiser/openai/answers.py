@@ -1,0 +1,91 @@
+"""Owns the answers' JSON: a completion or a chat, in one piece or as the chunks of a stream."""
+
+import time
+from typing import Any, ClassVar
+
+from splitwiser.v1 import inference_pb2, sampling_pb2
+
+Json = dict[str, Any]
+_REASONS = {
+    sampling_pb2.FINISH_REASON_UNSPECIFIED: None,
+    sampling_pb2.FINISH_REASON_STOP: "stop",
+    sampling_pb2.FINISH_REASON_LENGTH: "length",
+}
+
+
+class Completion:
+    """The answer to one POST /v1/completions, told by the messages of its stream."""
+
+    whole_object: ClassVar[str] = "text_completion"
+    chunk_object: ClassVar[str] = "text_completion"
+    id_prefix: ClassVar[str] = "cmpl-"
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._created = int(time.time())
+        self._texts: list[str] = []
+        self._reason: str | None = None
+        self._prompt_tokens = 0
+        self._tokens = 0
+        self.request_id = ""
+
+    def add(self, message: inference_pb2.GenerateResponse) -> None:
+        """Take a message in."""
+        self.request_id = self.request_id or message.request_id
+        self._prompt_tokens = self._prompt_tokens or message.prompt_tokens
+        self._tokens += len(message.token_ids)
+        self._texts.append(message.text)
+        self._reason = self._reason or _REASONS[message.finish_reason]
+
+    @property
+    def usage(self) -> Json:
+        """Counts of what has been taken in."""
+        return {
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": self._tokens,
+            "total_tokens": self._prompt_tokens + self._tokens,
+        }
+
+    def chunk(self, message: inference_pb2.GenerateResponse) -> Json:
+        """The chunk of one message, which has been taken in."""
+        first = self._tokens == len(message.token_ids)
+        return self._body(self.chunk_object, [self.chunk_choice(message, _REASONS[message.finish_reason], first)])
+
+    def usage_chunk(self) -> Json:
+        """The last chunk of a stream that was asked for its usage."""
+        return {**self._body(self.chunk_object, []), "usage": self.usage}
+
+    def whole(self) -> Json:
+        """Everything, after the last message."""
+        choice = self.whole_choice("".join(self._texts), self._reason)
+        return {**self._body(self.whole_object, [choice]), "usage": self.usage}
+
+    def chunk_choice(self, message: inference_pb2.GenerateResponse, reason: str | None, first: bool) -> Json:
+        """One chunk's only choice."""
+        return {"index": 0, "text": message.text, "logprobs": None, "finish_reason": reason}
+
+    def whole_choice(self, text: str, reason: str | None) -> Json:
+        """The answer's only choice."""
+        return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
+
+    def _body(self, kind: str, choices: list[Json]) -> Json:
+        name = f"{self.id_prefix}{self.request_id}"
+        return {"id": name, "object": kind, "created": self._created, "model": self._model, "choices": choices}
+
+
+class Chat(Completion):
+    """The answer to one POST /v1/chat/completions."""
+
+    whole_object = "chat.completion"
+    chunk_object = "chat.completion.chunk"
+    id_prefix = "chatcmpl-"
+
+    def chunk_choice(self, message: inference_pb2.GenerateResponse, reason: str | None, first: bool) -> Json:
+        """One chunk's only choice; the first one says who speaks."""
+        delta = {"role": "assistant", "content": message.text} if first else {"content": message.text}
+        return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+
+    def whole_choice(self, text: str, reason: str | None) -> Json:
+        """The answer's only choice."""
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}

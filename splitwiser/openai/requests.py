@@ -1,0 +1,73 @@
+"""Owns the way of OpenAI's requests into the protocol's: what a caller leaves out stays unset, for intake."""
+
+from splitwiser.errors import InvalidRequest, Unsupported
+from splitwiser.openai.schema import ChatBody, CompletionBody, GenerationBody
+from splitwiser.text.chat_template import ChatTemplate
+from splitwiser.v1 import inference_pb2, sampling_pb2
+
+
+def completion_request(body: CompletionBody) -> inference_pb2.GenerateRequest:
+    """Of POST /v1/completions. Raises InvalidRequest."""
+    request = _request(body, body.max_tokens)
+    prompt = _one_prompt(body.prompt)
+    if isinstance(prompt, str):
+        request.text = prompt
+        if body.add_special_tokens is not None:
+            request.add_special_tokens = body.add_special_tokens
+    else:
+        request.token_ids.ids.extend(_token_ids(prompt))
+    return request
+
+
+def chat_request(body: ChatBody, template: ChatTemplate | None) -> inference_pb2.GenerateRequest:
+    """Of POST /v1/chat/completions. Raises InvalidRequest, and Unsupported for a model without a template."""
+    if template is None:
+        raise Unsupported(
+            "the served model has no chat template",
+            field="messages",
+            help="use /v1/completions, or put a chat_template.jinja beside the model",
+        )
+    longest = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    request = _request(body, longest)
+    begins = body.add_generation_prompt is not False
+    request.text = template.render(body.messages, add_generation_prompt=begins, **(body.chat_template_kwargs or {}))
+    # The template has put them in.
+    request.add_special_tokens = bool(body.add_special_tokens)
+    return request
+
+
+def _one_prompt(prompt: str | list[int] | list[str] | list[list[int]]) -> str | list[int]:
+    if not isinstance(prompt, list) or not prompt or isinstance(prompt[0], int):
+        return prompt  # type: ignore[return-value]
+    if len(prompt) > 1:
+        raise InvalidRequest(f"has {len(prompt)} prompts", field="prompt", help="send one request for each prompt")
+    return prompt[0]
+
+
+def _token_ids(prompt: list[int]) -> list[int]:
+    wrong = next((token_id for token_id in prompt if not 0 <= token_id < 2**32), None)
+    if wrong is not None:
+        raise InvalidRequest(f"{wrong} is no token id", field="prompt", help="use ids of the model's vocabulary")
+    return prompt
+
+
+def _request(body: GenerationBody, max_tokens: int | None) -> inference_pb2.GenerateRequest:
+    stops = [body.stop] if isinstance(body.stop, str) else body.stop
+    return inference_pb2.GenerateRequest(
+        request_id=body.request_id or "",
+        model=body.model or "",
+        sampling=sampling_pb2.SamplingParams(
+            temperature=body.temperature,
+            top_p=body.top_p,
+            # vLLM's clients say -1 for all tokens.
+            top_k=max(body.top_k or 0, 0),
+            seed=body.seed,
+        ),
+        stop=sampling_pb2.StopConditions(
+            max_tokens=max_tokens,
+            stop=stops or (),
+            stop_token_ids=body.stop_token_ids or (),
+            ignore_eos=bool(body.ignore_eos),
+        ),
+        priority=body.priority or 0,
+    )
