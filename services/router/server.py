@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.router.servicer import InferenceServicer
 from splitwiser.config.schema import Settings
@@ -13,6 +13,7 @@ from splitwiser.routing.intake import Intake, Limits
 from splitwiser.routing.leases import RequestLeases
 from splitwiser.routing.pipeline import Pipeline
 from splitwiser.routing.reception import Reception
+from splitwiser.rpc.listen import ListenOptions
 from splitwiser.rpc.server import Server, Service
 from splitwiser.rpc.server import serve as serve_grpc
 from splitwiser.runtime.entry import Launch
@@ -56,7 +57,7 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
                 [service],
                 limits={TOKENIZE: TOKENIZE_LIMIT},
                 max_metadata_bytes=settings.router.max_metadata_bytes,
-                options=launch.listen_options,
+                options=_listen_options(launch),
             ) as server,
             _http(settings, desk, metrics, server) as http_address,
         ):
@@ -84,6 +85,16 @@ async def _http(settings: Settings, desk: Desk, metrics: RouterMetrics, server: 
     async with serve_http(listen, door.app(), max_header_bytes=most_bytes) as http:
         server.companions.append(http.drain)
         yield http.address
+
+
+def _listen_options(launch: Launch) -> ListenOptions:
+    """Clients learn later than workers' routers do that somebody leaves."""
+    settings = launch.settings
+    return replace(
+        launch.listen_options,
+        lame_duck_s=settings.drain.lame_duck_s,
+        max_connection_age_s=settings.router.max_connection_age_s,
+    )
 
 
 def _desk(settings: Settings, floor: Floor, leases: RequestLeases, tracing: Tracing, metrics: RouterMetrics) -> Desk:

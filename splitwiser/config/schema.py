@@ -111,6 +111,9 @@ class RouterSettings(Section):
     allow_plaintext: bool = False
     """Serve without TLS on an address beyond this machine, where the network itself is trusted. Workers that listen on
     TCP ask for it too."""
+    max_connection_age_s: Annotated[float, Field(ge=0)] = 0.0
+    """After about so long a client's connection is told to go elsewhere, while its calls go on; 0: never. So clients of
+    a Service spread over its routers, and leave one that drains."""
     resolve_every_s: Seconds = 2.0
     """How often the addresses behind `--prefill dns:HOST:PORT` and `--decode dns:HOST:PORT` are asked for."""
     retries: Annotated[int, Field(ge=0)] = 2
@@ -123,8 +126,11 @@ class RouterSettings(Section):
 class DrainSettings(Section):
     """How a service leaves after SIGTERM."""
 
+    lame_duck_s: Annotated[float, Field(ge=0)] = 0.0
+    """How long a router still takes requests after it has said that it does not serve, so that those who have not heard
+    yet lose none. Behind a Kubernetes Service: some seconds, and more than router.max_connection_age_s."""
     grace_s: Annotated[float, Field(ge=0)] = 5.0
-    """How long calls in flight may take to end; then they are cancelled."""
+    """How long calls in flight may then take to end; after it they are cancelled."""
 
 
 class StoreSettings(Section):
@@ -187,7 +193,7 @@ class StackSettings(Section):
     start_timeout_s: Seconds = 120.0
     """How long its services may take until every one of them is ready."""
     stop_timeout_s: Seconds = 10.0
-    """How long a service may take to drain after SIGTERM; SIGKILL follows."""
+    """How long a service may take to drain after SIGTERM (drain.lame_duck_s and drain.grace_s); SIGKILL follows."""
 
 
 class Settings(Section):

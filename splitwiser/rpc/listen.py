@@ -24,12 +24,21 @@ SERVER_OPTIONS = [
 class ListenOptions:
     """How a server listens. health_address: where health alone is served as well, in plaintext; empty for nowhere.
 
-    grace_s: how long a draining server waits for its calls.
+    A server that drains says so, takes calls for another lame_duck_s, and then waits grace_s for those in flight.
+    max_connection_age_s: after about so long a connection is told to go elsewhere, its calls going on; 0 for never.
     """
 
     allow_plaintext: bool = False
     health_address: str = ""
+    lame_duck_s: float = 0.0
     grace_s: float = 5.0
+    max_connection_age_s: float = 0.0
+
+    @property
+    def grpc_options(self) -> list[tuple[str, int]]:
+        """The same for gRPC."""
+        age_ms = int(self.max_connection_age_s * 1000)
+        return [*SERVER_OPTIONS, *([("grpc.max_connection_age_ms", age_ms)] if age_ms else [])]
 
 
 def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from splitwiser.rpc.admission import Admission
 from splitwiser.rpc.guard import Guard
 from splitwiser.rpc.health import Health, health_listener
-from splitwiser.rpc.listen import SERVER_OPTIONS, ListenOptions, bind, refuse_open_plaintext
+from splitwiser.rpc.listen import ListenOptions, bind, refuse_open_plaintext
 
 DEFAULT_OPTIONS = ListenOptions()
 
@@ -35,6 +35,7 @@ class Server:
     grpc_server: grpc.aio.Server
     health: Health
     address: str
+    lame_duck_s: float
     grace_s: float
     companions: list[Callable[[float], Awaitable[None]]] = field(default_factory=list)
     """What drains at the same time, such as a server of another protocol; each is told grace_s."""
@@ -45,11 +46,13 @@ class Server:
         await self.health.set_serving(serving)
 
     async def drain(self) -> None:
-        """Take nothing new, give calls in flight grace_s to end, then cancel them. A second call does nothing."""
+        """Say that nothing new is taken, take it for another lame_duck_s from those who have not heard, give calls in
+        flight grace_s to end, then cancel them. A second call does nothing."""
         if self._drained:
             return
         self._drained = True
         await self.health.drain()
+        await asyncio.sleep(self.lame_duck_s)
         await asyncio.gather(self.grpc_server.stop(self.grace_s), *(drain(self.grace_s) for drain in self.companions))
 
 
@@ -68,7 +71,7 @@ async def serve(
     """
     refuse_open_plaintext(address, options.allow_plaintext)
     guard = Guard(_request_kinds(services), Admission(limits or {}), max_metadata_bytes)
-    grpc_server = grpc.aio.server(interceptors=[guard], options=SERVER_OPTIONS)
+    grpc_server = grpc.aio.server(interceptors=[guard], options=options.grpc_options)
     names = [service.descriptor.full_name for service in services]
     for service in services:
         service.register(service.servicer, grpc_server)
@@ -77,7 +80,8 @@ async def serve(
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     await state.start()
     async with health_listener(options.health_address, state):
-        server = Server(grpc_server, state, bind(grpc_server, address, None), options.grace_s)
+        bound = bind(grpc_server, address, None)
+        server = Server(grpc_server, state, bound, options.lame_duck_s, options.grace_s)
         await grpc_server.start()
         try:
             yield server

@@ -18,7 +18,7 @@ async def serve_until(stop: asyncio.Event, server: Server, *background: Coroutin
         await asyncio.wait({stopped, *working}, return_when=asyncio.FIRST_COMPLETED)
         for task in working:
             if task.done():
-                server.grace_s = 0.0
+                server.lame_duck_s = server.grace_s = 0.0
                 task.result()
         await server.drain()
     finally:

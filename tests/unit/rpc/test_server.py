@@ -41,7 +41,7 @@ class Echo(inference_pb2_grpc.InferenceServiceServicer):
         return inference_pb2.TokenizeResponse(token_ids=[len(request.text)])
 
 
-def service(servicer: Echo) -> Service:
+def service(servicer: inference_pb2_grpc.InferenceServiceServicer) -> Service:
     descriptor = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"]
     return Service(descriptor, inference_pb2_grpc.add_InferenceServiceServicer_to_server, servicer)
 
