@@ -13,7 +13,7 @@ PROTOS := $(wildcard proto/splitwiser/v1/*.proto)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-vllm demo test test-slow test-gpu test-vllm verify-vllm lint format style types imports spelling \
+.PHONY: help setup setup-vllm demo test test-slow test-gpu test-chart test-vllm verify-vllm lint format style types imports spelling \
 	images proto proto-check proto-lint docs lock hooks clean
 
 help: ## List the targets
@@ -42,6 +42,10 @@ test-slow: setup ## Run the tests marked slow; ARGS= goes to pytest
 
 test-gpu: setup ## Run the tests that need an NVIDIA GPU; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests/gpu $(ARGS)
+
+test-chart: setup ## Run the tests of the Helm chart, without a cluster; ARGS= goes to pytest
+	@tools="$$(PYTHON=$(BIN)/python tools/kube-tools.sh)" && SPLITWISER_KUBE_TOOLS="$$tools" \
+		$(BIN)/python -m pytest tests/charts $(ARGS)
 
 test-vllm: setup-vllm ## Run the tests of the vllm engine on a CPU; ARGS= goes to pytest
 	$(VLLM_VENV)/bin/python -m pytest tests/integration/vllm $(ARGS)

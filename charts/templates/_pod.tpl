@@ -72,7 +72,7 @@ exec: {command: [python, -c, "import time; time.sleep({{ $seconds }})"]}
 {{- end }}
 {{- end -}}
 
-{{/* Labels and annotations of a pod. Takes root, role and component. */}}
+{{/* Labels and annotations of a pod. Takes root, role and component; labels and annotations add to them. */}}
 {{- define "splitwiser.podMetadata" -}}
 {{- $role := include "splitwiser.role" . | fromYaml -}}
 labels:
@@ -81,7 +81,7 @@ labels:
   {{- with .root.Values.commonLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-  {{- with $role.podLabels }}
+  {{- with merge (deepCopy $role.podLabels) (default dict .labels) }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- with merge (deepCopy $role.podAnnotations) (default dict .annotations) }}

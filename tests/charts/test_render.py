@@ -1,0 +1,68 @@
+"""Every values file of charts/ci renders with helm 3 and 4, to objects that Kubernetes 1.27 to 1.36 takes."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.charts.conftest import RENDER_SECONDS
+from tests.support.helm import CHART, Helm, Object, parse
+from tests.support.kube_schema import schema_errors
+
+KUBE_VERSIONS = tuple(f"1.{minor}" for minor in range(27, 37))
+AT_A_TIME = 2
+LIMIT_S = 1.0
+
+
+def _versions(values_file: Path) -> list[str]:
+    """Those that the file is for: its comment may name the oldest."""
+    needs = re.search(r"Needs Kubernetes 1\.(\d+)", values_file.read_text())
+    oldest = int(needs[1]) if needs else 0
+    return [version for version in KUBE_VERSIONS if int(version.split(".")[1]) >= oldest]
+
+
+def test_it_renders_for_every_kubernetes_with_either_helm(helms: Sequence[Helm], values_file: Path) -> None:
+    versions = _versions(values_file)
+
+    def render(job: tuple[str, Helm]) -> tuple[list[Object], float]:
+        started_s = time.perf_counter()
+        text = job[1].text(values_file, kube_version=f"{job[0]}.0")
+        return parse(text), time.perf_counter() - started_s
+
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        jobs = list(product(versions, helms))
+        renders = list(threads.map(render, jobs))
+    RENDER_SECONDS.extend(seconds for _, seconds in renders)
+    for version, (by_four, _), (by_three, _) in zip(versions, renders[::2], renders[1::2], strict=True):
+        assert _sorted(by_four) == _sorted(by_three)
+        for one in by_four:
+            assert schema_errors(one, version) == [], f"{one['kind']} {one['metadata']['name']} on {version}"
+
+
+def _sorted(objects: list[Object]) -> list[str]:
+    return sorted(json.dumps(one, sort_keys=True) for one in objects)
+
+
+def test_a_release_renders_within_a_second(helm: Helm, values_file: Path) -> None:
+    """The best of three: what else runs on the machine is not the chart's."""
+    took_s = []
+    for _ in range(3):
+        started_s = time.perf_counter()
+        helm.text(values_file)
+        took_s.append(time.perf_counter() - started_s)
+    assert min(took_s) < LIMIT_S
+
+
+@pytest.mark.parametrize("position", [0, 1], ids=["helm 4", "helm 3"])
+def test_lint_finds_nothing(helms: Sequence[Helm], values_file: Path, position: int) -> None:
+    helms[position].run("lint", "--strict", str(CHART), "--values", str(values_file))
+
+
+def test_an_older_kubernetes_is_refused(helm: Helm, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"kubeVersion: >=1\.27"):
+        helm.text({}, kube_version="1.26.0")
