@@ -48,6 +48,11 @@ class Workload:
         """The first count requests."""
         return replace(self, requests=self.requests[:count])
 
+    def from_its_first(self) -> "Workload":
+        """The same requests, the first of them at 0."""
+        start_s = self.requests[0].arrival_s if self.requests else 0.0
+        return replace(self, requests=tuple(replace(r, arrival_s=r.arrival_s - start_s) for r in self.requests))
+
     def faster(self, factor: float) -> "Workload":
         """The same requests with every gap divided by factor."""
         return replace(self, requests=tuple(replace(r, arrival_s=r.arrival_s / factor) for r in self.requests))

@@ -8,6 +8,7 @@ import typer
 
 from splitwiser.cli import options
 from splitwiser.cli.bench_app import bench_app, verify
+from splitwiser.cli.experiment_app import experiment_app
 
 app = typer.Typer(
     help="Serve a language model whose prefill and decode run as two processes over one KV pool.",
@@ -180,4 +181,5 @@ def demo(
 
 
 app.add_typer(bench_app, name="bench")
+app.add_typer(experiment_app, name="experiment")
 app.command()(verify)

@@ -1,0 +1,109 @@
+"""Owns one whole vLLM, as its own server runs it: AsyncLLM, the engine in a process of its own, all defaults on.
+
+What a stack's settings say is passed on (chunk, batch, cache, page); prefix caching is off, as prompts are random.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from splitwiser.config.schema import Settings
+from splitwiser.engine.unsplit.base import StepSink, WholeEngine, WholeJob
+from splitwiser.engine.vllm.environment import prepare_environment
+from splitwiser.errors import StartupError
+from splitwiser.text.model_info import load_model
+
+
+class WholeVllm(WholeEngine):
+    """AsyncLLM with a logger that notes every step."""
+
+    def __init__(self, llm: Any) -> None:
+        self._llm = llm
+
+    async def run(self) -> None:
+        """vLLM turns by itself; look now and then whether it still does."""
+        try:
+            while True:
+                await asyncio.sleep(1)
+                await self._llm.check_health()
+        finally:
+            self._llm.shutdown()
+
+    async def generate(self, job: WholeJob) -> None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            temperature=job.sampling.temperature,
+            top_p=job.sampling.top_p,
+            seed=job.sampling.seed if job.sampling.temperature else None,
+            max_tokens=job.max_tokens,
+            ignore_eos=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        prompt = {"prompt_token_ids": list(job.token_ids)}
+        async for output in self._llm.generate(prompt, params, job.request_id):
+            for token_id in output.outputs[0].token_ids:
+                job.on_token(token_id)
+
+
+def _logger(on_step: StepSink, pages: int) -> type:
+    """A stat logger class: vLLM makes one a engine and tells it of every step."""
+    from vllm.v1.metrics.loggers import StatLoggerBase
+
+    class NotesSteps(StatLoggerBase):  # type: ignore[misc, unused-ignore]
+        def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
+            self._last_ns = 0
+
+        def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+            """A step is told when its output comes; it began when the one before had ended."""
+            now_ns = time.time_ns()
+            if iteration_stats is None or scheduler_stats is None:
+                return
+            prompt, decoded = iteration_stats.num_prompt_tokens, iteration_stats.num_generation_tokens
+            if prompt or decoded:
+                phase = "mixed" if prompt and decoded > 1 else "prefill" if prompt else "decode"
+                used = round(scheduler_stats.kv_cache_usage * pages)
+                batch = scheduler_stats.num_running_reqs
+                on_step(phase, self._last_ns or now_ns, now_ns, batch, prompt + decoded, used)
+            self._last_ns = now_ns
+
+        def log_engine_initialized(self) -> None:
+            """Nothing to say."""
+
+    return NotesSteps
+
+
+async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
+    """Raises StartupError when vLLM does not start."""
+    prepare_environment(settings.engine.threads)
+    info, _ = await asyncio.to_thread(load_model, settings)
+    from vllm import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    pool, cpu = settings.pool, settings.engine.device == "cpu"
+    args = AsyncEngineArgs(
+        model=settings.engine.model,
+        skip_tokenizer_init=True,
+        dtype=settings.engine.dtype,
+        max_model_len=min(info.max_tokens, pool.pages * pool.page_tokens),
+        block_size=pool.page_tokens,
+        num_gpu_blocks_override=pool.pages,
+        kv_cache_memory_bytes=1,
+        enable_prefix_caching=False,
+        max_num_seqs=settings.decode.max_batch,
+        max_num_batched_tokens=max(settings.prefill.chunk_tokens, settings.decode.max_batch),
+        enable_chunked_prefill=True,
+        enforce_eager=cpu,
+        enable_log_requests=False,
+    )
+    try:
+        llm = AsyncLLM.from_engine_args(args, stat_loggers=[_logger(on_step, pool.pages)])
+    except Exception as error:
+        raise StartupError(
+            f"vLLM does not start with {settings.engine.model}: {type(error).__name__}: {error}",
+            help="the lines above are vLLM's own; choose another model or smaller settings",
+            field="engine.model",
+        ) from error
+    return WholeVllm(llm)

@@ -1,0 +1,79 @@
+"""Owns the comparison of two results: the same sides at the same points, one run over the other.
+
+Two runs are not interleaved, so what differs between their days is in the ratio; the wider of their noise bands is
+therefore the least that a ratio must leave to say anything.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from splitwiser.bench.statistics import Estimate
+from splitwiser.errors import ConfigurationError
+from splitwiser.experiments.definition import Point
+from splitwiser.experiments.estimates import noise_band, points_of, side_estimate
+from splitwiser.experiments.headline import metrics_shown
+from splitwiser.experiments.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of both. noise: whether the ratio lies within the wider noise band, or the intervals overlap."""
+
+    metric: str
+    side: str
+    point: Point
+    a: Estimate
+    b: Estimate
+    noise: bool
+
+    @property
+    def ratio(self) -> float:
+        return self.b.value / self.a.value if self.a.value else float("nan")
+
+
+def compare(a: Result, b: Result) -> list[Row]:
+    """Rows for what both have. Raises ConfigurationError when that is nothing."""
+    if a.experiment != b.experiment:
+        raise ConfigurationError(
+            f"{a.experiment} and {b.experiment} are two experiments", help="compare two runs of the same one"
+        )
+    rows = list(_rows(a, b))
+    if not rows:
+        raise ConfigurationError(
+            "the two have no side and point in common", help="run both with the same definition and to the end"
+        )
+    return rows
+
+
+def differences(a: Result, b: Result) -> list[str]:
+    """What else is not the same: versions, machine, definition."""
+    names = sorted({*a.versions, *b.versions})
+    found = [
+        f"{name} {a.versions.get(name, 'none')} -> {b.versions.get(name, 'none')}"
+        for name in names
+        if a.versions.get(name) != b.versions.get(name)
+    ]
+    gpus = [each.machine.gpu.get("name", "no GPU") for each in (a, b)]
+    if gpus[0] != gpus[1]:
+        found.append(f"{gpus[0]} -> {gpus[1]}")
+    if a.definition != b.definition:
+        found.append("the definitions differ")
+    return found
+
+
+def _rows(a: Result, b: Result) -> Iterator[Row]:
+    others = points_of(b)
+    for metric in metrics_shown(a):
+        bands = [band for each in (a, b) if (band := noise_band(each, metric))]
+        widest = max((band[1] for band in bands), default=1.0)
+        for point in (each for each in points_of(a) if each in others):
+            for side in a.definition["sides"]:
+                found = [side_estimate(each, side, point, metric) for each in (a, b)]
+                if found[0] and found[1]:
+                    yield Row(metric, side, point, found[0], found[1], _is_noise(found[0], found[1], widest))
+
+
+def _is_noise(a: Estimate, b: Estimate, widest: float) -> bool:
+    ratio = b.value / a.value if a.value else 1.0
+    overlap = a.low <= b.high and b.low <= a.high and (a.low, b.low) != (a.high, b.high)
+    return overlap or 1 / widest <= ratio <= widest

@@ -1,0 +1,84 @@
+"""Owns the replay: open-loop load of a trace at one rate, and which of its requests were good."""
+
+from functools import cached_property
+from pathlib import Path
+
+from splitwiser.bench.generated import generate
+from splitwiser.bench.trace_csv import read_trace
+from splitwiser.bench.workload import Workload
+from splitwiser.errors import ConfigurationError
+from splitwiser.experiments.definition import Limit, Point, ReplayPlan
+from splitwiser.experiments.load import Sender, latencies
+from splitwiser.experiments.measure.base import Measure, Measured
+from splitwiser.experiments.result import Request
+from splitwiser.experiments.sides.target import Target
+
+
+class Replay(Measure):
+    """Requests of the window's length at the point's rate."""
+
+    def __init__(self, plan: ReplayPlan) -> None:
+        self._plan = plan
+
+    def check(self, target: Target) -> None:
+        """Read the trace before anything is measured: raises ConfigurationError naming line and column."""
+        if self._plan.trace and len(self._trace) < 2:
+            raise ConfigurationError("has one request", field=self._plan.trace, help="give a trace of at least two")
+
+    async def run(self, target: Target, point: Point, seed: int) -> Measured:
+        rate = float(point["rate_per_s"])
+        workload = self.workload(rate, seed, target.model.max_tokens)
+        records = await Sender(target).open_loop(workload)
+        requests = [
+            Request(
+                sent_s=record.sent_s,
+                ttft_ms=None if record.ttft_s is None else record.ttft_s * 1e3,
+                tpot_ms=None if record.tpot_s is None else record.tpot_s * 1e3,
+                completed=record.completed,
+            )
+            for record in records
+        ]
+        duration_s = max(record.finished_s for record in records)
+        done = [record for record in records if record.completed]
+        metrics = {
+            **latencies(records),
+            "output_tokens_per_s": sum(record.output_tokens for record in done) / duration_s,
+            "completed_share": len(done) / len(records),
+            "late_share": sum(record.lateness_s > 0.01 for record in records) / len(records),
+            **{f"good_share {limit}": good_share(requests, limit) for limit in self._limits},
+        }
+        return Measured(metrics, requests)
+
+    def gives_up(self, measured: Measured) -> bool:
+        return all(good_share(measured.requests, limit) < self._plan.give_up_below for limit in self._limits)
+
+    def workload(self, rate_per_s: float, seed: int, model_max_tokens: int) -> Workload:
+        """As many requests as come in the window at this rate; a trace's begin at a place that the seed draws."""
+        plan, count = self._plan, max(2, round(rate_per_s * self._plan.window_s))
+        if plan.trace:
+            start = (seed * 7919) % max(1, len(self._trace) - count)
+            piece = Workload(self._trace.name, self._trace.requests[start : start + count])
+            workload = piece.from_its_first().at_rate(rate_per_s)
+        else:
+            workload = generate(count, rate_per_s=rate_per_s, burstiness=plan.burstiness, seed=seed)
+        return workload.scaled_lengths(plan.length).clipped(min(plan.max_tokens or model_max_tokens, model_max_tokens))
+
+    @cached_property
+    def _trace(self) -> Workload:
+        return read_trace(Path(self._plan.trace))
+
+    @property
+    def _limits(self) -> tuple[Limit, ...]:
+        goal = Limit(ttft_ms=self._plan.goal.ttft_ms, tpot_ms=self._plan.goal.tpot_ms)
+        return (goal, *(limit for limit in self._plan.limits if limit != goal))
+
+
+def good_share(requests: list[Request], limit: Limit) -> float:
+    """Of all that were sent."""
+    return sum(is_good(request, limit) for request in requests) / len(requests)
+
+
+def is_good(request: Request, limit: Limit) -> bool:
+    """Completed within both limits; a request of one token has no TPOT and meets any."""
+    in_time = request.ttft_ms is not None and request.ttft_ms <= limit.ttft_ms
+    return request.completed and in_time and (request.tpot_ms or 0.0) <= limit.tpot_ms

@@ -1,0 +1,73 @@
+"""Owns pictures of a metric against what was varied: each side a line with its intervals, the noise band behind."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from splitwiser.experiments.definition import Point
+from splitwiser.experiments.estimates import noise_band, points_of, side_estimate
+from splitwiser.experiments.report.style import colours, dressed, see_through, unit
+from splitwiser.experiments.result import Result
+from splitwiser.experiments.table import point_words
+
+
+def lines(result: Result, metric: str) -> Any | None:
+    """Against the one thing that was varied; bars by point where it was several, or none."""
+    points = points_of(result)
+    varied = [name for name in points[0] if len({str(point[name]) for point in points}) > 1] if points else []
+    numeric = len(varied) == 1 and all(isinstance(point[varied[0]], float | int) for point in points)
+    figure = _lines(result, metric, points, varied[0]) if numeric else _bars(result, metric, points, varied)
+    return dressed(figure, unit(metric)) if figure.data else None
+
+
+def _lines(result: Result, metric: str, points: list[Point], varied: str) -> Any:
+    figure, paint = go.Figure(), colours(result)
+    band = noise_band(result, metric)
+    for side, colour in paint.items():
+        found = [(float(p[varied]), e) for p in points if (e := side_estimate(result, side, p, metric))]
+        if not found:
+            continue
+        x, values = [at for at, _ in found], [each.value for _, each in found]
+        if band and side == result.definition["reference"]:
+            edge = [v * band[1] for v in values] + [v * band[0] for v in reversed(values)]
+            figure.add_trace(
+                go.Scatter(
+                    x=x + x[::-1],
+                    y=edge,
+                    fill="toself",
+                    fillcolor=see_through(colour, 0.15),
+                    line={"width": 0},
+                    hoverinfo="skip",
+                    name="noise band",
+                )
+            )
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [each.high - each.value for _, each in found],
+            "arrayminus": [each.value - each.low for _, each in found],
+            "thickness": 1,
+        }
+        line = go.Scatter(x=x, y=values, error_y=error, mode="lines+markers", name=side, line={"color": colour})
+        figure.add_trace(line)
+    figure.update_xaxes(title_text=unit(varied))
+    figure.update_yaxes(title_text=unit(metric), rangemode="tozero")
+    return figure
+
+
+def _bars(result: Result, metric: str, points: list[Point], varied: list[str]) -> Any:
+    figure = go.Figure()
+    for side, colour in colours(result).items():
+        found = [(p, e) for p in points if (e := side_estimate(result, side, p, metric))]
+        if found:
+            words = [point_words({name: p[name] for name in varied} if varied else p) for p, _ in found]
+            error = {
+                "type": "data",
+                "symmetric": False,
+                "array": [each.high - each.value for _, each in found],
+                "arrayminus": [each.value - each.low for _, each in found],
+            }
+            values = [each.value for _, each in found]
+            figure.add_trace(go.Bar(x=words, y=values, error_y=error, name=side, marker={"color": colour}))
+    figure.update_yaxes(title_text=unit(metric))
+    return figure

@@ -1,0 +1,143 @@
+"""Owns a run: sides started, measured in turn, every sample saved as soon as it is there, and gone on with later."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitwiser.experiments.busy import sampled
+from splitwiser.experiments.definition import Definition
+from splitwiser.experiments.goodput import add_goodput
+from splitwiser.experiments.machine import now
+from splitwiser.experiments.measure import measure_of
+from splitwiser.experiments.result import Result, Sample, write_result
+from splitwiser.experiments.schedule import Task, tasks
+from splitwiser.experiments.sides.target import Target, open_endpoint, open_side
+from splitwiser.experiments.steps import excerpt, pages_in_use, steps_since
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Told of a run as it goes."""
+
+    say: Callable[[str], None]
+    step: Callable[[int, int, str], None]
+    """Measurements that are done, of how many, and what comes next."""
+
+
+class Run:
+    """Takes samples into result, which is in folder after each of them."""
+
+    def __init__(self, definition: Definition, result: Result, folder: Path, progress: Progress) -> None:
+        self._definition = definition
+        self._result = result
+        self._folder = folder
+        self._progress = progress
+        self._measure = measure_of(definition.plan)
+        self._tasks = tasks(definition)
+        self._given_up: set[tuple[str, str, int]] = set()
+
+    async def whole(self) -> Result:
+        """Everything that is not there yet. Cancelled, or failing, it leaves what is done in the folder."""
+        write_result(self._result, self._folder)
+        self._remember_who_gave_up()
+        if any(not task.is_done(self._result.samples) for task in self._tasks):
+            together = self._definition.start == "together" or bool(self._result.endpoint)
+            await (self._all_up() if together else self._one_after_the_other())
+        self._result.complete, self._result.finished = True, now()
+        add_goodput(self._result)
+        write_result(self._result, self._folder)
+        return self._result
+
+    async def _all_up(self) -> None:
+        async with AsyncExitStack() as running:
+            targets = await self._open_all(running)
+            for target in targets.values():
+                self._measure.check(target)
+            for task in self._tasks:
+                await self._do(task, targets[task.side])
+
+    async def _open_all(self, running: AsyncExitStack) -> dict[str, Target]:
+        """Side by side: a start is mostly waiting. Whatever is started is stopped, also if another fails."""
+        self._progress.say(f"starting {', '.join(self._definition.sides)}")
+        stops = [AsyncExitStack() for _ in self._definition.sides]
+        for each in stops:
+            running.push_async_callback(each.aclose)
+        try:
+            async with asyncio.TaskGroup() as group:
+                opening = {
+                    name: group.create_task(self._open(each, name))
+                    for name, each in zip(self._definition.sides, stops, strict=True)
+                }
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return {name: task.result() for name, task in opening.items()}
+
+    async def _open(self, running: AsyncExitStack, name: str) -> Target:
+        if self._result.endpoint:
+            return await running.enter_async_context(open_endpoint(name, self._result.endpoint))
+        definition = self._definition
+        return await running.enter_async_context(open_side(name, definition.sides[name], definition.settings_of(name)))
+
+    async def _one_after_the_other(self) -> None:
+        """A side is up for as long as the tasks that follow each other are its own."""
+        running, open_for, target = AsyncExitStack(), None, None
+        async with AsyncExitStack() as whole:
+            whole.push_async_callback(lambda: running.aclose())
+            for task in self._tasks:
+                if task.is_done(self._result.samples):
+                    continue
+                turn = (task.stage, task.side, task.repeat)
+                if turn != open_for or target is None:
+                    await running.aclose()
+                    running, open_for = AsyncExitStack(), turn
+                    target = await self._open(running, task.side)
+                    self._measure.check(target)
+                await self._do(task, target)
+
+    async def _do(self, task: Task, target: Target) -> None:
+        done = len(self._result.samples)
+        point = ", ".join(f"{name} {_short(value)}" for name, value in task.point.items())
+        what = f"{'A/A ' if task.stage == 'aa' else ''}{task.side}: {point}"
+        self._progress.step(done, len(self._tasks), what)
+        gave_up = (task.stage, task.side, task.repeat) in self._given_up
+        if not (gave_up or task.is_done(self._result.samples)):
+            self._result.samples.append(await self._sample(task, target))
+            self._remember_who_gave_up()
+            write_result(self._result, self._folder)
+        self._progress.step(len(self._result.samples), len(self._tasks), what)
+
+    async def _sample(self, task: Task, target: Target) -> Sample:
+        start_ns, started_s, at = time.time_ns(), time.perf_counter(), now()
+        device = target.settings.engine.device if target.settings else "cpu"
+        async with sampled(device) as busy:
+            measured = await self._measure.run(target, task.point, task.seed)
+        duration_s = time.perf_counter() - started_s
+        keep = target.run_dir is not None and task.stage == "compare" and task.repeat == 0
+        steps = await steps_since(target.run_dir, start_ns) if keep and target.run_dir else []
+        return Sample(
+            stage=task.stage,
+            side=task.side,
+            repeat=task.repeat,
+            point=task.point,
+            seed=task.seed,
+            at=at,
+            duration_s=duration_s,
+            metrics=measured.metrics,
+            requests=measured.requests,
+            series=(busy if keep else {}) | measured.series | pages_in_use(steps),
+            steps=excerpt(steps),
+        )
+
+    def _remember_who_gave_up(self) -> None:
+        from splitwiser.experiments.measure.base import Measured
+
+        for sample in self._result.samples:
+            if self._measure.gives_up(Measured(sample.metrics, sample.requests)):
+                self._given_up.add((sample.stage, sample.side, sample.repeat))
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,1 @@
+"""The process of one whole engine: InferenceService straight over it."""
