@@ -3,7 +3,8 @@
 import sys
 
 from services.prefill.server import serve
+from splitwiser.engine.factory import prepare
 from splitwiser.runtime.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main("prefill", serve))
+    sys.exit(main("prefill", serve, prepare))

@@ -1,4 +1,4 @@
-"""Owns what the commands `bench`, `bench router` and `verify` do once their flags are read: each returns a report."""
+"""Owns what the measuring commands do once their flags are read: each returns a report."""
 
 import uuid
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from splitwiser.bench.load import LoadObserver, LoadRun
 from splitwiser.bench.records import RequestRecord
 from splitwiser.bench.report import Limits, LoadReport, summarise
 from splitwiser.bench.requests import MadeUpRequests
+from splitwiser.bench.restart import RestartOptions, RestartReport, measure_restart
 from splitwiser.bench.router.bench import RouterBenchOptions, RouterReport, measure_router
 from splitwiser.bench.trace_csv import read_trace
 from splitwiser.bench.verify.report import VerifyReport
@@ -20,7 +21,17 @@ from splitwiser.bench.workload import Workload
 from splitwiser.errors import ConfigurationError
 from splitwiser.rpc.client import Client
 
-__all__ = ["LoadOptions", "LoadResult", "RouterBenchOptions", "VerifyOptions", "bench_load", "bench_router", "verify"]
+__all__ = [
+    "LoadOptions",
+    "LoadResult",
+    "RestartOptions",
+    "RouterBenchOptions",
+    "VerifyOptions",
+    "bench_load",
+    "bench_restart",
+    "bench_router",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,11 @@ def _fitted(workload: Workload, options: LoadOptions, model_max_tokens: int) -> 
 async def bench_router(options: RouterBenchOptions | None = None) -> RouterReport:
     """Measure the router alone, over a stack of its own with the sim engine."""
     return await measure_router(options or RouterBenchOptions())
+
+
+async def bench_restart(options: RestartOptions) -> RestartReport:
+    """Measure how soon a killed decode worker's successor answers, over stacks of its own."""
+    return await measure_restart(options)
 
 
 async def verify(options: VerifyOptions, on_progress: Progress | None = None) -> VerifyReport:

@@ -10,9 +10,14 @@ from splitwiser.config.schema import Settings
 from splitwiser.errors import SplitwiserError
 
 
+def without_spares(settings: Settings) -> Settings:
+    """The settings of a stack whose workers have no spares: their imports would take part in what is measured."""
+    return settings.model_copy(update={"stack": settings.stack.model_copy(update={"spares": "off"})})
+
+
 @contextmanager
 def temporary_settings(settings: Settings) -> Iterator[Settings]:
-    """The settings with a run folder of their own, and any free loopback port for the router.
+    """The settings with a run folder of their own, any free loopback port for the router, and no spares.
 
     The folder is removed afterwards, but kept when the block fails and it holds services' logs: the error names them.
     """
@@ -20,7 +25,7 @@ def temporary_settings(settings: Settings) -> Iterator[Settings]:
     router = settings.router.model_copy(update={"listen": "127.0.0.1:0"})
     logs_matter = False
     try:
-        yield settings.model_copy(update={"run_dir": run_dir, "router": router})
+        yield without_spares(settings).model_copy(update={"run_dir": run_dir, "router": router})
     except SplitwiserError:
         logs_matter = (run_dir / "logs").exists()
         raise

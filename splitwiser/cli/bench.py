@@ -1,6 +1,7 @@
 """Owns how the measuring commands show their reports: a table, or one JSON object on the last line."""
 
 import json as json_module
+from dataclasses import replace
 
 import typer
 from rich.console import Console
@@ -8,15 +9,18 @@ from rich.table import Table
 
 from splitwiser.bench.commands import (
     LoadOptions,
+    RestartOptions,
     RouterBenchOptions,
     VerifyOptions,
     bench_load,
+    bench_restart,
     bench_router,
     verify,
 )
 from splitwiser.bench.progress import load_bar, verify_bars
 from splitwiser.bench.table import report_table, requests_table
 from splitwiser.cli.address import expecting_router
+from splitwiser.cli.model import with_model
 
 
 async def show_load(options: LoadOptions, *, per_request: bool, json: bool) -> None:
@@ -35,6 +39,12 @@ async def show_load(options: LoadOptions, *, per_request: bool, json: bool) -> N
 async def show_router(options: RouterBenchOptions, *, json: bool) -> None:
     """Measure the router and print its figures."""
     _print((await bench_router(options)).to_json(), json=json)
+
+
+async def show_restart(options: RestartOptions, *, json: bool) -> None:
+    """Measure restarts and print the figures."""
+    settings = await with_model(options.settings, Console(stderr=True).print)
+    _print((await bench_restart(replace(options, settings=settings))).to_json(), json=json)
 
 
 async def show_verification(options: VerifyOptions, *, json: bool) -> None:

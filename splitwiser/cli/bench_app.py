@@ -1,4 +1,4 @@
-"""Owns the options of the measuring commands: bench, bench router and verify. Their work is imported when they run."""
+"""Owns the options of the measuring commands: bench and verify. Their work is imported when they run."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,6 +93,29 @@ def router(
         paced_step_ms=paced_step,
     )
     run(show_router(measured, json=json))
+
+
+@bench_app.command()
+def restart(
+    engine: options.Engine = None,
+    model: options.Model = None,
+    gpu: options.Gpu = False,
+    sharing: options.Sharing = None,
+    runs: Annotated[int, typer.Option(min=1, help="Stacks with spares, and as many without.")] = 3,
+    run_dir: options.RunDirectory = None,
+    json: options.Json = False,
+    config: options.ConfigFile = None,
+    sets: options.Sets = None,
+) -> None:
+    """Kill decode workers and measure how soon another one answers, beside a cold start; on stacks of its own."""
+    settings = options.read_settings(
+        config, sets, engine=engine, model=model, gpu=gpu, sharing=sharing, run_dir=run_dir
+    )
+    from splitwiser.bench.commands import RestartOptions
+    from splitwiser.cli.bench import show_restart
+    from splitwiser.cli.running import run
+
+    run(show_restart(RestartOptions(settings, runs), json=json))
 
 
 def verify(

@@ -17,6 +17,7 @@ from splitwiser.bench.records import RequestRecord
 from splitwiser.bench.report import summarise
 from splitwiser.bench.requests import MadeUpRequests
 from splitwiser.bench.table import report_table, requests_table
+from splitwiser.bench.temporary import without_spares
 from splitwiser.bench.trace_csv import read_trace
 from splitwiser.bench.workload import Workload
 from splitwiser.cli.board import Board
@@ -55,7 +56,7 @@ async def demo(settings: Settings, options: DemoOptions) -> None:
     workload = plan(options)
     async with AsyncExitStack() as running:
         with Board(console) as board:
-            settings = await with_model(settings, board.say)
+            settings = await with_model(without_spares(settings), board.say)
             stack = await running.enter_async_context(LocalStack(settings, on_change=board.show))
         with DemoScreen(console, started_s) as screen:
             records = await _send(stack.address, workload, screen)

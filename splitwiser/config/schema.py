@@ -194,6 +194,9 @@ class StackSettings(Section):
     """How long its services may take until every one of them is ready."""
     stop_timeout_s: Seconds = 10.0
     """How long a service may take to drain after SIGTERM (drain.lame_duck_s and drain.grace_s); SIGKILL follows."""
+    spares: Literal["auto", "on", "off"] = "auto"
+    """Keep a spare process for each worker, past its imports, that takes over when the worker dies. auto: where imports
+    take seconds, which is with every engine but sim."""
 
 
 class Settings(Section):

@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from splitwiser.config.load import load_settings
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, SplitwiserError
 from splitwiser.rpc.listen import ListenOptions
+from splitwiser.runtime.spare import stand_by
 from splitwiser.stack.card import Card, write_card
 from splitwiser.telemetry.logs import configure_logging
 
@@ -26,7 +28,7 @@ class Launch:
     """How a process was started.
 
     listen: gRPC address of its own; health_listen: one where health alone is served; prefill and decode: those of a
-    router's workers, or where a single process listens for either phase.
+    router's workers, or where a single process listens for either phase; spare: it waits until it is needed.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Launch:
     health_listen: str
     prefill: tuple[str, ...]
     decode: tuple[str, ...]
+    spare: bool = False
 
     def announce(self, address: str, metrics_port: int, http_address: str = "") -> None:
         """Write the service's card: it is ready."""
@@ -55,10 +58,18 @@ class Launch:
 Serve = Callable[[Launch, asyncio.Event], Awaitable[None]]
 
 
-def main(service: str, serve: Serve) -> int:
-    """Run serve until it returns or a signal sets its stop event. Returns the exit code; errors go to stderr."""
+def main(service: str, serve: Serve, prepare: Callable[[Settings], None] = lambda settings: None) -> int:
+    """Run serve until it returns or a signal sets its stop event. Returns the exit code; errors go to stderr.
+
+    prepare: what a spare can do ahead.
+    """
     try:
         launch = _launch(service)
+        if launch.spare:
+            if not stand_by(partial(prepare, launch.settings)):
+                return 0
+            # What is configured now counts, as for any other process that starts now.
+            launch = _launch(service)
         configure_logging(launch.settings.telemetry, service, launch.instance)
         asyncio.run(_until_signal(launch, serve))
     except ConfigurationError as error:
@@ -85,6 +96,7 @@ def _launch(service: str) -> Launch:
     parser.add_argument("--health-listen", default="", help="plaintext address for health probes alone")
     parser.add_argument("--prefill", action="append", default=[], help=WORKER_HELP.format("prefill"))
     parser.add_argument("--decode", action="append", default=[], help=WORKER_HELP.format("decode"))
+    parser.add_argument("--spare", action="store_true", help="import and wait; start at a line on standard input")
     arguments = parser.parse_args()
     return Launch(
         settings=load_settings(arguments.config),
@@ -94,4 +106,5 @@ def _launch(service: str) -> Launch:
         health_listen=arguments.health_listen,
         prefill=tuple(arguments.prefill),
         decode=tuple(arguments.decode),
+        spare=arguments.spare,
     )

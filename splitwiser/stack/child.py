@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from splitwiser.stack.services import ServiceSpec, Tier
 
 POLL_S = 0.05
 FIRST_BACKOFF_S = 0.1
+"""Before the next start of one that ended soon; twice as long each time. One that was steady starts again at once."""
 MAX_BACKOFF_S = 10.0
 STEADY_S = 30.0
 """A service that lived this long starts again without waiting longer than the first time."""
@@ -29,7 +31,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """What is known of one service. pid 0 and address "" mean that there is none now."""
+    """What is known of one service. pid and spare_pid 0 and address "" mean that there is none now."""
 
     instance: str
     service: str
@@ -37,6 +39,7 @@ class ServiceStatus:
     pid: int = 0
     address: str = ""
     restarts: int = 0
+    spare_pid: int = 0
 
 
 class Child:
@@ -58,10 +61,11 @@ class Child:
         self._stop_timeout_s = stop_timeout_s
         self._on_change = on_change
         self._process: Process | None = None
+        self._spare: Process | None = None
 
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises StartupError with the end of its log when it is not."""
-        process = self._process = await Process.start(self.spec.command, self._log, self.spec.environment)
+        process = self._process = await self._next_process()
         self._change(state=State.STARTING, pid=process.pid)
         try:
             async with asyncio.timeout(self._start_timeout_s):
@@ -78,16 +82,20 @@ class Child:
         failures = 0
         while True:
             started_s = clock()
+            await self._stand_by()
             assert self._process is not None
             await self._process.wait()
             if not self.spec.restarts:
                 self._change(state=State.STOPPED)
                 raise self._lost(self._process)
             failures = 0 if clock() - started_s > STEADY_S else failures + 1
-            await self._restart(min(FIRST_BACKOFF_S * 2**failures, MAX_BACKOFF_S))
+            await self._restart(min(FIRST_BACKOFF_S * 2 ** (failures - 1), MAX_BACKOFF_S) if failures else 0.0)
 
     async def stop(self) -> None:
         """Let it drain, then end it. Cancelled, it ends undrained."""
+        if self._spare:
+            self._spare.kill()
+            await self._spare.wait()
         if self._process is None:
             return
         if self._process.exit_code is None:
@@ -97,8 +105,25 @@ class Child:
 
     def kill(self) -> None:
         """End it now."""
-        if self._process:
-            self._process.kill()
+        for process in (self._process, self._spare):
+            if process:
+                process.kill()
+
+    async def _stand_by(self) -> None:
+        """Have a spare ready for the process's end, if the service has any and the process is ready."""
+        if self.spec.has_spare and self.status.state is State.READY:
+            command, environment = self.spec.spare_command, self.spec.environment
+            with suppress(OSError):
+                self._spare = await Process.start(command, self._log, environment, waits=True)
+                self.status = replace(self.status, spare_pid=self._spare.pid)
+
+    async def _next_process(self) -> Process:
+        spare, self._spare = self._spare, None
+        self.status = replace(self.status, spare_pid=0)
+        if spare is None or spare.exit_code is not None:
+            return await Process.start(self.spec.command, self._log, self.spec.environment)
+        spare.go_on()
+        return spare
 
     async def _ready(self, process: Process) -> str:
         """Its address once it is ready; empty if it ended before."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 _LEASH = Path(__file__).with_name("leash.py")
 TAIL_LINES = 20
+GO_ON = b"take over\n"
+"""The word to a process that waits, on its standard input."""
 _TAIL_BYTES = 16_384
 
 
@@ -22,13 +24,18 @@ class Process:
         self._log_start = log_start
 
     @classmethod
-    async def start(cls, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> "Process":
-        """Start command with output and errors appended to log, and environment on top of this process's own."""
+    async def start(
+        cls, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, waits: bool = False
+    ) -> "Process":
+        """Start command with output and errors appended to log, and environment on top of this process's own.
+
+        waits: it goes on when it is told to.
+        """
         with log.open("ab") as output:
             start = output.tell()
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-IS", str(_LEASH), str(os.getpid()), *command),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if waits else asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=_environment() | dict(environment or {}),
@@ -44,6 +51,13 @@ class Process:
     def exit_code(self) -> int | None:
         """None while it runs; negative when a signal ended it."""
         return self._child.returncode
+
+    def go_on(self) -> None:
+        """Tell a process that waits to go on; what it logs counts from here."""
+        assert self._child.stdin
+        self._log_start = self._log.stat().st_size
+        self._child.stdin.write(GO_ON)
+        self._child.stdin.close()
 
     async def wait(self) -> int:
         """Wait for its end; returns the exit code."""

@@ -41,6 +41,12 @@ class ServiceSpec:
     command: tuple[str, ...]
     probe: Probe
     environment: Mapping[str, str] = field(default_factory=dict)
+    has_spare: bool = False
+
+    @property
+    def spare_command(self) -> tuple[str, ...]:
+        """A process that waits for its turn to be this one."""
+        return (*self.command, "--spare")
 
     @property
     def restarts(self) -> bool:
@@ -61,7 +67,8 @@ def services_of(
     settings: Settings, run_dir: RunDir, package: str = "services", environments: Environments | None = None
 ) -> tuple[ServiceSpec, ...]:
     """Store, workers and router. package holds the services' modules; environments is what services start with."""
-    python = partial(_python_service, package, run_dir, environments or {})
+    spares = settings.stack.spares == "on" or (settings.stack.spares == "auto" and settings.engine.kind != "sim")
+    python = partial(_python_service, package, run_dir, environments or {}, spares)
     prefill = [f"prefill-{index}" for index in range(settings.prefill.workers)]
     decode = [f"decode-{index}" for index in range(settings.decode.workers)]
     router_flags = [
@@ -89,6 +96,7 @@ def _python_service(
     package: str,
     run_dir: RunDir,
     environments: Environments,
+    spares: bool,
     service: str,
     instance: str,
     tier: Tier,
@@ -103,7 +111,8 @@ def _python_service(
 
     # -P: a folder called like the package, where the user happens to be, is not it.
     command = (sys.executable, "-P", "-m", f"{package}.{service}", "--config", str(run_dir.resolved), *flags)
-    return ServiceSpec(instance, service, tier, command, probe, environments.get(service, {}))
+    environment = environments.get(service, {})
+    return ServiceSpec(instance, service, tier, command, probe, environment, spares and tier is Tier.WORKER)
 
 
 async def _address(run_dir: RunDir, instance: str, tier: Tier, pid: int) -> str:

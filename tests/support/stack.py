@@ -45,6 +45,10 @@ class RunningStack:
         """The instances, in the order of their start."""
         return [*self._stack.services]
 
+    def spare_pid(self, instance: str) -> int:
+        """The process id of its spare, now; 0 when there is none."""
+        return self._stack.services[instance].spare_pid
+
     def is_ready(self, instance: str) -> bool:
         return self._stack.services[instance].state == "ready"
 
@@ -92,7 +96,12 @@ def running_stack(**sections: object) -> Iterator[RunningStack]:
     """A sim stack with these sections of settings instead of its own, for the length of the block."""
     with socket_folder() as folder:
         fast = {"prefill_us_per_token": 1.0, "decode_step_us": 200.0, "decode_us_per_sequence": 1.0}
-        defaults = {"engine": {"kind": "sim"}, "router": {"listen": "127.0.0.1:0"}, "sim": fast}
+        defaults = {
+            "engine": {"kind": "sim"},
+            "router": {"listen": "127.0.0.1:0"},
+            "sim": fast,
+            "stack": {"spares": "off"},
+        }
         settings = Settings.model_validate({"run_dir": folder / "run", **defaults, **sections})
         with _on_a_thread(LocalStack(settings)) as stack:
             yield stack

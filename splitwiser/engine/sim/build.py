@@ -33,6 +33,10 @@ def layout(settings: Settings) -> PoolLayout:
     return sim_layout(settings.pool.pages, settings.pool.page_tokens)
 
 
+def prepare(settings: Settings) -> None:
+    """Nothing that takes time."""
+
+
 async def load(settings: Settings, segments: Segments) -> Loaded:
     """Map, or make and publish, pool and weights. Raises LayoutMismatch when the store's pool is another one."""
     shape = layout(settings)

@@ -34,6 +34,11 @@ class Loaded:
         return ModelDecodeRunner(ModelThread(self.forward, self.threads))
 
 
+def prepare(settings: Settings) -> None:
+    """Have the model's code imported: the library does that as late as it can."""
+    empty_model(read_config(settings.engine.model), settings.engine.dtype)
+
+
 async def load(settings: Settings, segments: Segments) -> Loaded:
     """Map, or make and publish, weights and pool. Raises StartupError for a model that is missing or not supported."""
     name, dtype = settings.engine.model, settings.engine.dtype

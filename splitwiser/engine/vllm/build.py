@@ -41,6 +41,12 @@ class Loaded:
         )
 
 
+def prepare(settings: Settings) -> None:
+    """Have vLLM imported, with the environment that it reads then."""
+    prepare_environment(settings.engine.threads)
+    import_module("splitwiser.engine.vllm.start")
+
+
 async def load(settings: Settings, segments: Segments, phase: Phase) -> Loaded:
     """Start vLLM over weights and pool, made and published where the stack has none.
 

@@ -76,6 +76,14 @@ async def test_the_router_bench_prints_its_figures(tmp_path: Path) -> None:
     assert ended.json["grant_to_first_step_ms_p50"] > 0
 
 
+@pytest.mark.slow
+async def test_a_spare_serves_again_in_less_than_half_of_a_cold_start(tmp_path: Path) -> None:
+    ended = await run(tmp_path, "bench", "restart", "--runs", "1", "--json")
+    assert ended.code == 0, ended.errors
+    assert ended.json["engine"] == "transformers"
+    assert 0 < ended.json["restart_to_cold_start"] < 0.5
+
+
 async def test_a_verification_says_that_all_is_well(tmp_path: Path) -> None:
     ended = await run(tmp_path, "verify", "--engine", "sim", "--requests", "8", "--json")
     assert ended.code == 0, ended.errors

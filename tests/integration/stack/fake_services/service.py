@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from splitwiser.config.schema import Settings
+from splitwiser.runtime.spare import stand_by
 from splitwiser.stack.card import Card, write_card
 
 
@@ -25,7 +26,10 @@ def main(service: str) -> None:
     parser.add_argument("--listen", default="")
     parser.add_argument("--prefill", action="append")
     parser.add_argument("--decode", action="append")
+    parser.add_argument("--spare", action="store_true")
     arguments = parser.parse_args()
+    if arguments.spare and not stand_by(lambda: None):
+        return
     settings = Settings.model_validate_json(arguments.config.read_text())
     instance, _, fault = settings.engine.model.partition(":")
     asyncio.run(run(settings, service, arguments, fault if instance == arguments.instance else ""))

@@ -1,0 +1,111 @@
+"""A spare takes over when its worker dies; without one, or with a dead one, the worker still comes back."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from splitwiser.stack.child import State
+from splitwiser.stack.local import LocalStack
+from tests.integration.stack.conftest import FAKES, make_settings, until
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[LocalStack]:
+    async with LocalStack(make_settings(tmp_path / "run", stack={"spares": "on"}), package=FAKES) as stack:
+        await until(lambda: len(spares(stack)) == 2)
+        yield stack
+
+
+def spares(stack: LocalStack) -> dict[int, str]:
+    """Process ids of the spares, and which worker each is one of."""
+    serving = {status.pid for status in stack.services.values()}
+    found = {}
+    for process in psutil.Process().children():
+        if process.status() != "zombie" and process.pid not in serving:
+            command = process.cmdline()
+            if "--spare" in command:
+                found[process.pid] = command[command.index("--instance") + 1]
+    return found
+
+
+async def spare_of(stack: LocalStack, instance: str) -> int:
+    """Its process id, as soon as there is one whose command line can be read: not in the middle of an exec."""
+    found: list[int] = []
+
+    def look() -> bool:
+        found.extend(pid for pid, of in spares(stack).items() if of == instance)
+        return bool(found)
+
+    await until(look)
+    return found[0]
+
+
+async def dies(stack: LocalStack, instance: str) -> int:
+    """Kill it; returns the process that serves in its place."""
+    dead = stack.services[instance].pid
+    os.kill(dead, signal.SIGKILL)
+
+    def serves_again() -> bool:
+        status = stack.services[instance]
+        return status.pid not in (0, dead) and status.state is State.READY
+
+    await until(serves_again)
+    return stack.services[instance].pid
+
+
+async def test_each_worker_has_a_spare_and_nobody_else_does(stack: LocalStack) -> None:
+    await asyncio.sleep(0.2)
+    assert sorted(spares(stack).values()) == ["decode-0", "prefill-0"]
+
+
+async def test_the_spare_takes_over_and_has_a_successor(stack: LocalStack) -> None:
+    for _ in range(2):
+        spare = await spare_of(stack, "decode-0")
+        assert await dies(stack, "decode-0") == spare
+        assert await spare_of(stack, "decode-0") != spare
+
+
+async def test_without_its_spare_the_worker_comes_back_and_has_one_again(stack: LocalStack) -> None:
+    spare = await spare_of(stack, "decode-0")
+    os.kill(spare, signal.SIGKILL)
+    await until(lambda: spare not in spares(stack))
+    assert await dies(stack, "decode-0") != spare
+    assert await spare_of(stack, "decode-0") != spare
+
+
+async def test_a_spare_that_dies_as_it_takes_over_is_no_loss(stack: LocalStack) -> None:
+    dead, stopped = stack.services["decode-0"].pid, await spare_of(stack, "decode-0")
+    os.kill(stopped, signal.SIGSTOP)
+    os.kill(dead, signal.SIGKILL)
+    await until(lambda: stack.services["decode-0"].pid == stopped)
+    os.kill(stopped, signal.SIGKILL)
+    await until(lambda: stack.services["decode-0"].pid not in (0, dead, stopped))
+    await until(lambda: stack.services["decode-0"].state is State.READY)
+
+
+async def test_the_stack_stops_while_a_spare_takes_over(tmp_path: Path) -> None:
+    async with LocalStack(make_settings(tmp_path / "run", stack={"spares": "on"}), package=FAKES) as stack:
+        await until(lambda: len(spares(stack)) == 2)
+        os.kill(stack.services["decode-0"].pid, signal.SIGKILL)
+        await asyncio.sleep(0)
+
+
+async def test_a_spare_ends_by_itself_when_its_stack_is_gone(tmp_path: Path) -> None:
+    # Its leash apart, the end of its standard input ends it.
+    settings = make_settings(tmp_path / "run")
+    settings.run_dir.mkdir(parents=True)
+    path = settings.run_dir / "resolved.json"
+    path.write_text(settings.model_dump_json())
+    spare = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.decode", "--config", str(path), "--spare"), stdin=asyncio.subprocess.PIPE
+    )
+    assert spare.stdin
+    await asyncio.sleep(0.1)
+    spare.stdin.close()
+    assert await asyncio.wait_for(spare.wait(), 10) == 0
