@@ -5,15 +5,15 @@ linearly. All requests of a rate's repeats are pooled; the interval comes from r
 (percentile bootstrap, 95 %). Requests of one run share its queue, so it is a little too narrow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from random import Random
-from typing import Any
 
 from splitwiser.bench.statistics import Estimate, quantile
 from splitwiser.experiments.definition import Definition, Goal, Limit, ReplayPlan
 from splitwiser.experiments.measure.replay import is_good
-from splitwiser.experiments.result import Result
+from splitwiser.experiments.result import Goodput, Interval, Kept, KeptGoal, Result
 
 RESAMPLES = 500
 METHOD = "highest rate, interpolated between rates; 95 % interval: percentile bootstrap over requests within each rate"
@@ -24,39 +24,33 @@ Marks = list[tuple[float, list[bool]]]
 
 
 def add_goodput(result: Result) -> None:
-    """Work goodput and its ratio out, if this was a replay of all it should be."""
+    """Work goodput and its ratio out, if this was a replay: from the samples alone."""
     definition = result.defined
-    if not isinstance(definition.plan, ReplayPlan):
-        return
-    result.goodput = {"method": METHOD, "rows": goodput_rows(result, definition)}
-    result.goodput["goal"] = _ratio(result, definition, definition.plan.goal)
-    found = result.goodput["goal"].get("ratio")
-    result.goodput_ratio_vs_chunked = found["value"] if found else None
-
-
-def goodput_rows(result: Result, definition: Definition) -> list[dict[str, Any]]:
-    """A row for each side, pair of limits and share."""
-    assert isinstance(definition.plan, ReplayPlan)
     plan = definition.plan
+    if not isinstance(plan, ReplayPlan):
+        return
+    sides = definition.sides
+    split = _best(result, plan.goal, [name for name, side in sides.items() if side.stack == "split"])
+    single = [name for name, side in sides.items() if side.stack == "unsplit" and side.instances == 1]
+    chunked = _best(result, plan.goal, single)
+    ratio = _ratio(result, plan.goal, split.side, chunked.side) if split and chunked and chunked.value else None
+    rows = list(_rows(result, definition, plan))
+    result.goodput = Goodput(method=METHOD, rows=rows, split=split, chunked=chunked, ratio=ratio)
+    result.goodput_ratio_vs_chunked = ratio.value if ratio else None
+
+
+def _rows(result: Result, definition: Definition, plan: ReplayPlan) -> Iterator[KeptGoal]:
+    """A row for each pair of limits, share and side."""
     goals = [
         Goal(ttft_ms=limit.ttft_ms, tpot_ms=limit.tpot_ms, share=share)
         for limit in plan.limits
         for share in plan.shares
     ]
-    if plan.goal not in goals:
-        goals.insert(0, plan.goal)
-    return [
-        {
-            "side": side,
-            "group": definition.sides[side].group or side,
-            **goal.model_dump(),
-            **_plain(found),
-            "reached_top": _reached_top(result, side, goal),
-        }
-        for goal in goals
-        for side in definition.sides
-        if (found := rate_kept(result, side, goal)) is not None
-    ]
+    for goal in goals if plan.goal in goals else [plan.goal, *goals]:
+        for side in definition.sides:
+            if kept := _kept(result, side, goal):
+                group = definition.sides[side].group or side
+                yield KeptGoal(**kept.model_dump(), **goal.model_dump(), group=group)
 
 
 def rate_kept(result: Result, side: str, goal: Goal) -> Estimate | None:
@@ -100,39 +94,23 @@ def _marks(result: Result, side: str, limit: Limit) -> Marks:
     return sorted(marks.items())
 
 
-def _ratio(result: Result, definition: Definition, goal: Goal) -> dict[str, Any]:
-    """The best split side over the best unsplit single engine: each at its best, tuned over the same rates."""
-    split = _best(result, goal, [n for n, side in definition.sides.items() if side.stack == "split"])
-    chunked = _best(
-        result, goal, [n for n, side in definition.sides.items() if side.stack == "unsplit" and side.instances == 1]
-    )
-    said: dict[str, Any] = {"goal": goal.model_dump(), "split": split, "chunked": chunked}
-    if split and chunked and chunked["value"]:
-        said["ratio"] = _plain(_ratio_estimate(result, goal, split["side"], chunked["side"]))
-    return said
+def _best(result: Result, goal: Goal, sides: Sequence[str]) -> Kept | None:
+    """Each kind at its best, tuned over the same rates."""
+    found = [kept for side in sides if (kept := _kept(result, side, goal))]
+    return max(found, key=lambda kept: kept.value, default=None)
 
 
-def _best(result: Result, goal: Goal, sides: Sequence[str]) -> dict[str, Any] | None:
-    found = {side: estimate for side in sides if (estimate := rate_kept(result, side, goal)) is not None}
-    if not found:
+def _kept(result: Result, side: str, goal: Goal) -> Kept | None:
+    found = rate_kept(result, side, goal)
+    if found is None:
         return None
-    side = max(found, key=lambda name: found[name].value)
-    return {"side": side, **_plain(found[side]), "reached_top": _reached_top(result, side, goal)}
+    top = max(result.definition["plan"]["rates_per_s"])
+    return Kept(side=side, **asdict(found), reached_top=found.value == top)
 
 
-def _reached_top(result: Result, side: str, goal: Goal) -> bool:
-    """Whether the goal was kept up to the highest rate that was tried: what would come after it is not known."""
-    marks = _marks(result, side, goal)
-    return crossing(_shares(marks), goal.share) == max(result.definition["plan"]["rates_per_s"]) if marks else False
-
-
-def _ratio_estimate(result: Result, goal: Goal, split: str, chunked: str) -> Estimate:
+def _ratio(result: Result, goal: Goal, split: str, chunked: str) -> Interval:
     above, below = (_marks(result, side, goal) for side in (split, chunked))
     draws = zip(_resampled(above, goal.share, seed=1), _resampled(below, goal.share, seed=2), strict=True)
     ratios = sorted(a / b for a, b in draws if b)
     value = crossing(_shares(above), goal.share) / crossing(_shares(below), goal.share)
-    return Estimate(value, quantile(ratios, 0.025), quantile(ratios, 0.975))
-
-
-def _plain(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return Interval(value=value, low=quantile(ratios, 0.025), high=quantile(ratios, 0.975))

@@ -59,6 +59,40 @@ class Sample(Record):
     steps: list[Step] = []
 
 
+class Interval(Record):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Kept(Interval):
+    """A side's goodput in requests per second. reached_top: it kept the goal up to the highest rate that was tried."""
+
+    side: str
+    reached_top: bool
+
+
+class KeptGoal(Kept):
+    """For one pair of limits and share."""
+
+    group: str
+    ttft_ms: float
+    tpot_ms: float
+    share: float
+
+
+class Goodput(Record):
+    """split and chunked: the best side of each kind at the plan's goal; ratio: the one over the other."""
+
+    method: str
+    rows: list[KeptGoal]
+    split: Kept | None
+    chunked: Kept | None
+    ratio: Interval | None
+
+
 class Machine(Record):
     """What it was measured on. gpu is empty on a machine without one."""
 
@@ -83,7 +117,7 @@ class Result(Record):
     definition: dict[str, Any]
     samples: list[Sample] = []
     profile: list[dict[str, Any]] = []
-    goodput: dict[str, Any] | None = None
+    goodput: Goodput | None = None
     goodput_ratio_vs_chunked: float | None = None
     notes: list[str] = []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from splitwiser.experiments.busy import sampled
 from splitwiser.experiments.definition import Definition
 from splitwiser.experiments.goodput import add_goodput
+from splitwiser.experiments.load import Sender, equal_requests
 from splitwiser.experiments.machine import now
 from splitwiser.experiments.measure import measure_of
 from splitwiser.experiments.result import Result, Sample, write_result
@@ -54,8 +55,6 @@ class Run:
     async def _all_up(self) -> None:
         async with AsyncExitStack() as running:
             targets = await self._open_all(running)
-            for target in targets.values():
-                self._measure.check(target)
             for task in self._tasks:
                 await self._do(task, targets[task.side])
 
@@ -64,7 +63,7 @@ class Run:
         self._progress.say(f"starting {', '.join(self._definition.sides)}")
         stops = [AsyncExitStack() for _ in self._definition.sides]
         for each in stops:
-            running.push_async_callback(each.aclose)
+            running.push_async_exit(each)
         try:
             async with asyncio.TaskGroup() as group:
                 opening = {
@@ -76,6 +75,13 @@ class Run:
         return {name: task.result() for name, task in opening.items()}
 
     async def _open(self, running: AsyncExitStack, name: str) -> Target:
+        target = await self._target(running, name)
+        self._measure.check(target)
+        # What is done for the first time (memory touched, kernels loaded) is no side's figure.
+        await Sender(target).closed_loop(equal_requests(16, 256, 16, seed=0), in_flight=8)
+        return target
+
+    async def _target(self, running: AsyncExitStack, name: str) -> Target:
         if self._result.endpoint:
             return await running.enter_async_context(open_endpoint(name, self._result.endpoint))
         definition = self._definition
@@ -94,7 +100,6 @@ class Run:
                     await running.aclose()
                     running, open_for = AsyncExitStack(), turn
                     target = await self._open(running, task.side)
-                    self._measure.check(target)
                 await self._do(task, target)
 
     async def _do(self, task: Task, target: Target) -> None:

@@ -8,7 +8,6 @@ from rich.table import Table
 from splitwiser.bench.statistics import Estimate
 from splitwiser.experiments.definition import Point
 from splitwiser.experiments.estimates import METHOD, noise_band, points_of, ratio, side_estimate
-from splitwiser.experiments.goodput import METHOD as GOODPUT_METHOD
 from splitwiser.experiments.headline import metrics_shown
 from splitwiser.experiments.result import Result
 
@@ -39,19 +38,16 @@ def _metric(result: Result, metric: str) -> Table:
 
 def _goodput(result: Result) -> Table:
     assert result.goodput
-    said = result.goodput_ratio_vs_chunked
-    goal = result.goodput["goal"].get("ratio")
-    caption = GOODPUT_METHOD
-    if said is not None and goal:
-        caption = f"goodput_ratio_vs_chunked {said:.2f} ({goal['low']:.2f}-{goal['high']:.2f}); {caption}"
+    ratio, caption = result.goodput.ratio, result.goodput.method
+    if ratio:
+        caption = f"goodput_ratio_vs_chunked {ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f}); {caption}"
     table = Table(box=box.SIMPLE, title="requests/s within the limits", caption=caption)
     for column in ("limits", "share", "side", "requests/s"):
         table.add_column(column, justify="right" if column == "requests/s" else "left")
-    for row in result.goodput["rows"]:
-        limits = f"TTFT {row['ttft_ms']:g} ms, TPOT {row['tpot_ms']:g} ms"
-        value = interval(Estimate(row["value"], row["low"], row["high"]))
-        value = f"at least {value}" if row["reached_top"] else value
-        table.add_row(limits, f"{row['share']:.0%}", row["side"], value)
+    for row in result.goodput.rows:
+        limits = f"TTFT {row.ttft_ms:g} ms, TPOT {row.tpot_ms:g} ms"
+        value = interval(Estimate(row.value, row.low, row.high))
+        table.add_row(limits, f"{row.share:.0%}", row.side, f"at least {value}" if row.reached_top else value)
     return table
 
 

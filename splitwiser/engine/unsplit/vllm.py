@@ -14,11 +14,29 @@ from splitwiser.errors import StartupError
 from splitwiser.text.model_info import load_model
 
 
+class StepClock:
+    """When the step in flight began: when the one before had ended, or when the first request came."""
+
+    def __init__(self) -> None:
+        self._began_ns = 0
+
+    def begin(self) -> None:
+        """A request has come."""
+        self._began_ns = self._began_ns or time.time_ns()
+
+    def end(self, *, idle: bool) -> tuple[int, int]:
+        """A step is over; returns when it began and ended."""
+        now_ns = time.time_ns()
+        began_ns, self._began_ns = self._began_ns or now_ns, 0 if idle else now_ns
+        return began_ns, now_ns
+
+
 class WholeVllm(WholeEngine):
     """AsyncLLM with a logger that notes every step."""
 
-    def __init__(self, llm: Any) -> None:
+    def __init__(self, llm: Any, clock: StepClock) -> None:
         self._llm = llm
+        self._clock = clock
 
     async def run(self) -> None:
         """vLLM turns by itself; look now and then whether it still does."""
@@ -43,31 +61,30 @@ class WholeVllm(WholeEngine):
             output_kind=RequestOutputKind.DELTA,
         )
         prompt = {"prompt_token_ids": list(job.token_ids)}
+        self._clock.begin()
         async for output in self._llm.generate(prompt, params, job.request_id):
             for token_id in output.outputs[0].token_ids:
                 job.on_token(token_id)
 
 
-def _logger(on_step: StepSink, pages: int) -> type:
+def _logger(on_step: StepSink, clock: StepClock, pages: int) -> type:
     """A stat logger class: vLLM makes one a engine and tells it of every step."""
     from vllm.v1.metrics.loggers import StatLoggerBase
 
     class NotesSteps(StatLoggerBase):  # type: ignore[misc, unused-ignore]
         def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
-            self._last_ns = 0
+            """One engine has one logger."""
 
         def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
-            """A step is told when its output comes; it began when the one before had ended."""
-            now_ns = time.time_ns()
             if iteration_stats is None or scheduler_stats is None:
                 return
+            batch = scheduler_stats.num_running_reqs
+            began_ns, ended_ns = clock.end(idle=not (batch or scheduler_stats.num_waiting_reqs))
             prompt, decoded = iteration_stats.num_prompt_tokens, iteration_stats.num_generation_tokens
             if prompt or decoded:
                 phase = "mixed" if prompt and decoded > 1 else "prefill" if prompt else "decode"
                 used = round(scheduler_stats.kv_cache_usage * pages)
-                batch = scheduler_stats.num_running_reqs
-                on_step(phase, self._last_ns or now_ns, now_ns, batch, prompt + decoded, used)
-            self._last_ns = now_ns
+                on_step(phase, began_ns, ended_ns, batch, prompt + decoded, used)
 
         def log_engine_initialized(self) -> None:
             """Nothing to say."""
@@ -98,12 +115,13 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
         enforce_eager=cpu,
         enable_log_requests=False,
     )
+    clock = StepClock()
     try:
-        llm = AsyncLLM.from_engine_args(args, stat_loggers=[_logger(on_step, pool.pages)])
+        llm = AsyncLLM.from_engine_args(args, stat_loggers=[_logger(on_step, clock, pool.pages)])
     except Exception as error:
         raise StartupError(
             f"vLLM does not start with {settings.engine.model}: {type(error).__name__}: {error}",
             help="the lines above are vLLM's own; choose another model or smaller settings",
             field="engine.model",
         ) from error
-    return WholeVllm(llm)
+    return WholeVllm(llm, clock)

@@ -4,8 +4,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from splitwiser.bench.statistics import Estimate
 from splitwiser.experiments.estimates import points_of, side_estimate
-from splitwiser.experiments.report.style import colours, dressed
+from splitwiser.experiments.report.style import colours, dressed, intervals
 from splitwiser.experiments.result import Result
 
 
@@ -15,16 +16,10 @@ def goodput_bars(result: Result) -> Any | None:
         return None
     figure = go.Figure()
     for side, colour in colours(result).items():
-        rows = [row for row in result.goodput["rows"] if row["side"] == side]
-        words = [f"{row['share']:.0%} in TTFT {row['ttft_ms']:g}<br>TPOT {row['tpot_ms']:g} ms" for row in rows]
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [row["high"] - row["value"] for row in rows],
-            "arrayminus": [row["value"] - row["low"] for row in rows],
-            "thickness": 1,
-        }
-        values = [row["value"] for row in rows]
+        rows = [row for row in result.goodput.rows if row.side == side]
+        words = [f"{row.share:.0%} in TTFT {row.ttft_ms:g}<br>TPOT {row.tpot_ms:g} ms" for row in rows]
+        error = intervals([Estimate(row.value, row.low, row.high) for row in rows])
+        values = [row.value for row in rows]
         figure.add_trace(go.Bar(x=words, y=values, error_y=error, name=side, marker={"color": colour}))
     figure.update_yaxes(title_text="requests/s")
     return dressed(figure, "Goodput: the highest rate within the limits", height=460)

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from splitwiser.experiments.definition import Point
 from splitwiser.experiments.estimates import noise_band, points_of, side_estimate
-from splitwiser.experiments.report.style import colours, dressed, see_through, unit
+from splitwiser.experiments.report.style import colours, dressed, intervals, see_through, unit
 from splitwiser.experiments.result import Result
 from splitwiser.experiments.table import point_words
 
@@ -17,7 +17,7 @@ def lines(result: Result, metric: str) -> Any | None:
     varied = [name for name in points[0] if len({str(point[name]) for point in points}) > 1] if points else []
     numeric = len(varied) == 1 and all(isinstance(point[varied[0]], float | int) for point in points)
     figure = _lines(result, metric, points, varied[0]) if numeric else _bars(result, metric, points, varied)
-    return dressed(figure, unit(metric)) if figure.data else None
+    return dressed(figure, unit(metric), height=340) if figure.data else None
 
 
 def _lines(result: Result, metric: str, points: list[Point], varied: str) -> Any:
@@ -41,13 +41,7 @@ def _lines(result: Result, metric: str, points: list[Point], varied: str) -> Any
                     name="noise band",
                 )
             )
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [each.high - each.value for _, each in found],
-            "arrayminus": [each.value - each.low for _, each in found],
-            "thickness": 1,
-        }
+        error = intervals([each for _, each in found])
         line = go.Scatter(x=x, y=values, error_y=error, mode="lines+markers", name=side, line={"color": colour})
         figure.add_trace(line)
     figure.update_xaxes(title_text=unit(varied))
@@ -61,13 +55,9 @@ def _bars(result: Result, metric: str, points: list[Point], varied: list[str]) -
         found = [(p, e) for p in points if (e := side_estimate(result, side, p, metric))]
         if found:
             words = [point_words({name: p[name] for name in varied} if varied else p) for p, _ in found]
-            error = {
-                "type": "data",
-                "symmetric": False,
-                "array": [each.high - each.value for _, each in found],
-                "arrayminus": [each.value - each.low for _, each in found],
-            }
+            error = intervals([each for _, each in found])
             values = [each.value for _, each in found]
             figure.add_trace(go.Bar(x=words, y=values, error_y=error, name=side, marker={"color": colour}))
-    figure.update_yaxes(title_text=unit(metric))
+    figure.update_yaxes(title_text=unit(metric), rangemode="tozero")
+    figure.update_layout(bargap=0.5)
     return figure

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from splitwiser.experiments.report.figures import figures
@@ -10,7 +11,7 @@ from splitwiser.experiments.report.tables import metric_tables
 from splitwiser.experiments.result import Result, write_whole
 
 FILE = "report.html"
-CONFIG = {"displaylogo": False, "responsive": True}
+CONFIG = {"displayModeBar": False, "responsive": True}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222; }
 h1 { font-size: 1.6em; margin-bottom: 0; } h2 { font-size: 1.15em; margin-top: 2em; }
@@ -18,6 +19,7 @@ table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-
 th, td { padding: .2em .8em; border-bottom: 1px solid #e5e5e5; text-align: left; }
 td.n, th.n { text-align: right; } .soft { color: #777; } .noise { color: #999; }
 .note { background: #fff6e0; padding: .5em 1em; border-left: 3px solid #e69f00; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 0 1.5em; } .pair figure { min-width: 0; }
 pre { background: #f6f6f6; padding: 1em; overflow: auto; } figure { margin: 1.5em 0; }
 """
 
@@ -47,13 +49,16 @@ def _head(result: Result) -> Iterator[str]:
     if not result.complete:
         notes.append(f"Not complete: {len(result.samples)} measurements so far.")
     yield from (f'<p class="note">{escape(note)}</p>' for note in notes)
-    if result.goodput_ratio_vs_chunked is not None and result.goodput:
-        goal = result.goodput["goal"]
-        split, chunked = goal["split"], goal["chunked"]
+    found = result.goodput
+    if found and found.ratio and found.split and found.chunked:
+        best = [
+            f"{escape(each.side)} {'at least ' * each.reached_top}{each.value:.2f}"
+            for each in (found.split, found.chunked)
+        ]
+        ratio = found.ratio
         yield (
-            f"<p><b>goodput_ratio_vs_chunked {result.goodput_ratio_vs_chunked:.2f}</b> "
-            f"({goal['ratio']['low']:.2f} to {goal['ratio']['high']:.2f}): {escape(split['side'])} "
-            f"{split['value']:.2f} requests/s over {escape(chunked['side'])} {chunked['value']:.2f}</p>"
+            f"<p><b>goodput_ratio_vs_chunked {ratio.value:.2f}</b> ({ratio.low:.2f} to {ratio.high:.2f}): "
+            f"{best[0]} requests/s over {best[1]}</p>"
         )
 
 
@@ -66,14 +71,17 @@ def _sides(result: Result) -> Iterator[str]:
 
 
 def _figures(result: Result) -> Iterator[str]:
-    """The first one brings the script."""
+    """The first one brings the script. Those of single metrics stand two in a row."""
     script: bool | str = True
-    for name, figure in figures(result):
-        yield f'<figure id="{escape(name)}">'
-        yield figure.to_html(full_html=False, include_plotlyjs=script, config=CONFIG)
-        yield "</figure>"
-        script = False
-    if script is True:
+    drawn = list(figures(result))
+    for is_small, group in groupby(drawn, key=lambda each: each[0].startswith("metric-")):
+        yield '<div class="pair">' if is_small else "<div>"
+        for name, figure in group:
+            html = figure.to_html(full_html=False, include_plotlyjs=script, config=CONFIG)
+            yield f'<figure id="{escape(name)}">{html}</figure>'
+            script = False
+        yield "</div>"
+    if not drawn:
         yield '<p class="note">Nothing was measured, so there is nothing to draw.</p>'
 
 

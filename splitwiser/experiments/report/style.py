@@ -1,7 +1,9 @@
 """Owns how pictures look: one colour a side in all of them, plain axes, light."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from splitwiser.bench.statistics import Estimate
 from splitwiser.experiments.result import Result
 
 # Okabe and Ito's, told apart by most eyes; the reference is grey.
@@ -49,3 +51,15 @@ def unit(metric: str) -> str:
     for short in ("itl", "ttft", "tpot"):
         metric = metric.replace(short, short.upper())
     return metric.replace("_", " ")
+
+
+def intervals(estimates: Sequence[Estimate]) -> dict[str, Any]:
+    """Error bars; none where there was one repeat, which has no interval."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "visible": any(each.low < each.high for each in estimates),
+        "array": [each.high - each.value for each in estimates],
+        "arrayminus": [each.value - each.low for each in estimates],
+        "thickness": 1,
+    }

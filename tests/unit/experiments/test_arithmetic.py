@@ -103,9 +103,10 @@ def test_the_ratio_is_the_split_over_the_best_unsplit_side() -> None:
     assert kept.value == pytest.approx(2.2)
     assert made.goodput
     assert made.goodput_ratio_vs_chunked == pytest.approx(4 / 2.2)
-    assert made.goodput["goal"]["split"]["side"] == "split"
-    assert made.goodput["goal"]["split"]["reached_top"]
-    assert not made.goodput["goal"]["chunked"]["reached_top"]
+    split, chunked = made.goodput.split, made.goodput.chunked
+    assert split
+    assert chunked
+    assert (split.side, split.reached_top, chunked.reached_top) == ("split", True, False)
 
 
 def test_several_tunings_of_one_engine_count_by_the_best() -> None:
@@ -117,7 +118,8 @@ def test_several_tunings_of_one_engine_count_by_the_best() -> None:
     made = result(samples, plan=REPLAY, sides=sides)
     add_goodput(made)
     assert made.goodput
-    assert made.goodput["goal"]["chunked"]["side"] == "tuned"
+    assert made.goodput.chunked
+    assert made.goodput.chunked.side == "tuned"
     assert made.goodput_ratio_vs_chunked == pytest.approx(1.0)
 
 
