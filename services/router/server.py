@@ -43,7 +43,7 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
     async with telemetry(launch, metrics) as reports:
         registry = RedisRegistry(settings.redis)
         leases = RequestLeases(registry, settings.redis.lease_s, metrics.registry_failed)
-        floor = Floor(settings.router, launch.prefill, launch.decode)
+        floor = Floor(settings, launch.prefill, launch.decode)
         metrics.watch_requests(lambda: floor.prefill.in_flight_count, lambda: floor.prefill.waiting_count)
         desk = await asyncio.to_thread(_desk, settings, floor, leases, reports.tracing, metrics)
         service = Service(
@@ -78,11 +78,11 @@ async def _http(settings: Settings, desk: Desk, metrics: RouterMetrics, server: 
     from splitwiser.text.chat_template import load_chat_template
 
     template = await asyncio.to_thread(load_chat_template, settings)
-    door = HttpDoor(
-        settings.router, desk.model, desk.intake, desk.reception, template, metrics, lambda: server.health.serving
-    )
-    listen, most_bytes = settings.router.http_listen, settings.router.max_metadata_bytes
-    async with serve_http(listen, door.app(), max_header_bytes=most_bytes) as http:
+    router, serving = settings.router, lambda: server.health.serving
+    app = HttpDoor(router, desk.model, desk.intake, desk.reception, template, metrics, serving).app()
+    async with serve_http(
+        router.http_listen, app, max_header_bytes=router.max_metadata_bytes, tls=settings.tls, serving=serving
+    ) as http:
         server.companions.append(http.drain)
         yield http.address
 

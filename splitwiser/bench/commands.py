@@ -18,6 +18,7 @@ from splitwiser.bench.trace_csv import read_trace
 from splitwiser.bench.verify.report import VerifyReport
 from splitwiser.bench.verify.runner import Progress, VerifyOptions, run_verification
 from splitwiser.bench.workload import Workload
+from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import ConfigurationError
 from splitwiser.rpc.client import Client
 
@@ -52,6 +53,7 @@ class LoadOptions:
     as_text: bool = False
     timeout_s: float = 600.0
     limits: Limits = field(default_factory=Limits)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     seed: int = 0
 
 
@@ -70,7 +72,7 @@ class LoadResult:
 async def bench_load(options: LoadOptions, observer: LoadObserver | None = None) -> LoadResult:
     """Send open-loop load to a running stack. Raises ConfigurationError, or what the stack answers to GetModel."""
     planned = plan_workload(options)
-    async with Client(options.address) as client:
+    async with Client(options.address, options.tls) as client:
         model = await client.get_model()
         workload = _fitted(planned, options, model.max_tokens)
         requests = MadeUpRequests(model, run=f"bench-{uuid.uuid4().hex[:8]}", as_text=options.as_text)

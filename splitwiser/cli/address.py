@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from splitwiser.cli.options import read_settings
+from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import WorkerLost
+from splitwiser.rpc.certificate import check_certificate
 from splitwiser.stack.card import read_card
 from splitwiser.stack.health import is_serving
 
@@ -19,15 +21,23 @@ def router_address(address: str | None, config: Path | None, run_dir: Path | Non
     return card.address if card else settings.router.listen
 
 
+def router_tls(config: Path | None) -> TlsSettings:
+    """How to speak with the router. Raises ConfigurationError for files that cannot be used."""
+    tls = read_settings(config, None).tls
+    check_certificate(tls)
+    return tls
+
+
 @asynccontextmanager
-async def expecting_router(address: str) -> AsyncIterator[None]:
+async def expecting_router(address: str, tls: TlsSettings) -> AsyncIterator[None]:
     """Inside, a router that is not there is told as that."""
     try:
         yield
     except WorkerLost as error:
-        if await is_serving(address):
+        if await is_serving(address, tls):
             raise
+        why = f": {error.cause}" if tls.enabled else ""
         raise WorkerLost(
-            f"no router answers at {address}",
+            f"no router answers at {address}{why}",
             help="start a stack with `splitwiser up`, or name its router with --address",
         ) from error

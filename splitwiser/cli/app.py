@@ -116,7 +116,7 @@ def generate(
     config: options.ConfigFile = None,
 ) -> None:
     """Generate text from a prompt, printed as it comes."""
-    from splitwiser.cli.address import router_address
+    from splitwiser.cli.address import router_address, router_tls
     from splitwiser.cli.generate import Wishes, generate
     from splitwiser.cli.running import run
 
@@ -132,7 +132,8 @@ def generate(
         request_id=request_id,
         deadline_s=deadline,
     )
-    run(generate(router_address(address, config, run_dir), prompt, wishes, timings=timings, json=json))
+    where, tls = router_address(address, config, run_dir), router_tls(config)
+    run(generate(where, tls, prompt, wishes, timings=timings, json=json))
 
 
 @app.command()

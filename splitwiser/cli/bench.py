@@ -26,7 +26,7 @@ from splitwiser.cli.model import with_model
 async def show_load(options: LoadOptions, *, per_request: bool, json: bool) -> None:
     """Run the load behind a progress bar and print its report."""
     with load_bar(options.requests) as bar:
-        async with expecting_router(options.address):
+        async with expecting_router(options.address, options.tls):
             result = await bench_load(options, bar)
     if per_request:
         Console().print(requests_table(result.records))

@@ -45,12 +45,13 @@ def bench(
         return
     from splitwiser.bench.commands import LoadOptions
     from splitwiser.bench.report import Limits
-    from splitwiser.cli.address import router_address
+    from splitwiser.cli.address import router_address, router_tls
     from splitwiser.cli.bench import show_load
     from splitwiser.cli.running import run
 
     load = LoadOptions(
         address=router_address(address, config, run_dir),
+        tls=router_tls(config),
         trace=trace,
         requests=requests,
         rate_per_s=rate,

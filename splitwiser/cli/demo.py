@@ -59,7 +59,7 @@ async def demo(settings: Settings, options: DemoOptions) -> None:
             settings = await with_model(without_spares(settings), board.say)
             stack = await running.enter_async_context(LocalStack(settings, on_change=board.show))
         with DemoScreen(console, started_s) as screen:
-            records = await _send(stack.address, workload, screen)
+            records = await _send(stack, workload, screen)
     console.print(requests_table(records))
     console.print(report_table(summarise(workload, records, target=settings.engine.model or "sim")))
     _draw(stack.settings.run_dir, console)
@@ -67,8 +67,8 @@ async def demo(settings: Settings, options: DemoOptions) -> None:
         raise typer.Exit(1)
 
 
-async def _send(address: str, workload: Workload, screen: DemoScreen) -> Sequence[RequestRecord]:
-    async with Client(address) as client:
+async def _send(stack: LocalStack, workload: Workload, screen: DemoScreen) -> Sequence[RequestRecord]:
+    async with Client(stack.address, stack.settings.tls) as client:
         model = await client.get_model()
         requests = MadeUpRequests(model, run=f"demo-{uuid.uuid4().hex[:6]}", as_text=True)
         # A word may be several tokens, so half of the model's length leaves room.

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from splitwiser.cli.address import expecting_router
+from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import InvalidRequest
 from splitwiser.rpc.client import Client
 from splitwiser.v1 import inference_pb2, sampling_pb2
@@ -44,12 +45,12 @@ class Answer:
         self.finish = message.finish if message.HasField("finish") else self.finish
 
 
-async def generate(address: str, prompt: str, wishes: Wishes, *, timings: bool, json: bool) -> None:
+async def generate(address: str, tls: TlsSettings, prompt: str, wishes: Wishes, *, timings: bool, json: bool) -> None:
     """Print the text as it comes, or one JSON object at the end. Raises the error that ended the request."""
     request = build_request(_standard_input() if prompt == "-" else prompt, wishes, timings=timings or json)
     answer = Answer()
-    async with expecting_router(address):
-        await _receive(address, request, wishes.deadline_s, answer, echo=not json)
+    async with expecting_router(address, tls):
+        await _receive(address, tls, request, wishes.deadline_s, answer, echo=not json)
     if json:
         print(to_json(answer))
         return
@@ -59,9 +60,15 @@ async def generate(address: str, prompt: str, wishes: Wishes, *, timings: bool, 
 
 
 async def _receive(
-    address: str, request: inference_pb2.GenerateRequest, timeout_s: float | None, answer: Answer, *, echo: bool
+    address: str,
+    tls: TlsSettings,
+    request: inference_pb2.GenerateRequest,
+    timeout_s: float | None,
+    answer: Answer,
+    *,
+    echo: bool,
 ) -> None:
-    async with Client(address) as client, aclosing(client.generate(request, timeout_s=timeout_s)) as messages:
+    async with Client(address, tls) as client, aclosing(client.generate(request, timeout_s=timeout_s)) as messages:
         async for message in messages:
             answer.add(message)
             if echo:

@@ -21,7 +21,7 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _device, _single, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
+    checks = (_listen, _tls, _device, _single, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -47,9 +47,18 @@ def _address(settings: Settings, name: str, listen: str, forms: str) -> Found:
     except ValueError as error:
         yield name, listen, str(error), forms
         return
-    if isinstance(address, TcpAddress) and not (address.is_loopback or settings.router.allow_plaintext):
-        remedy = "listen on 127.0.0.1, or set router.allow_plaintext where the network itself is trusted"
+    protected = settings.tls.cert_file or settings.router.allow_plaintext
+    if isinstance(address, TcpAddress) and not (address.is_loopback or protected):
+        remedy = "listen on 127.0.0.1, set tls.cert_file, or router.allow_plaintext where the network itself is trusted"
         yield name, listen, "would serve plaintext beyond this machine", remedy
+
+
+def _tls(settings: Settings) -> Found:
+    tls = settings.tls
+    if tls.cert_file and not tls.key_file:
+        yield "tls.key_file", "", "tls.cert_file is of no use without its key", "give both, or neither"
+    if tls.key_file and not tls.cert_file:
+        yield "tls.cert_file", "", "tls.key_file is of no use without its certificate", "give both, or neither"
 
 
 def _device(settings: Settings) -> Found:

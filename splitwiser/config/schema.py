@@ -110,7 +110,7 @@ class RouterSettings(Section):
     """Most gRPC metadata of one call, and most header bytes of an HTTP request."""
     allow_plaintext: bool = False
     """Serve without TLS on an address beyond this machine, where the network itself is trusted. Workers that listen on
-    TCP ask for it too."""
+    TCP without TLS ask for it too."""
     max_connection_age_s: Annotated[float, Field(ge=0)] = 0.0
     """After about so long a client's connection is told to go elsewhere, while its calls go on; 0: never. So clients of
     a Service spread over its routers, and leave one that drains."""
@@ -131,6 +131,23 @@ class DrainSettings(Section):
     yet lose none. Behind a Kubernetes Service: some seconds, and more than router.max_connection_age_s."""
     grace_s: Annotated[float, Field(ge=0)] = 5.0
     """How long calls in flight may then take to end; after it they are cancelled."""
+
+
+class TlsSettings(Section):
+    """TLS of everything that listens on TCP or connects to it. Nothing set: plaintext."""
+
+    cert_file: str = ""
+    """Certificate of this process, as PEM with its chain. With it and key_file, listeners on TCP speak TLS alone."""
+    key_file: str = ""
+    """The certificate's key, without a password."""
+    ca_file: str = ""
+    """Certificates that others must have been issued by. With cert_file too, TLS is mutual: clients must show one.
+    Empty: those of the system, and clients need none."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether channels speak TLS."""
+        return bool(self.cert_file or self.ca_file)
 
 
 class StoreSettings(Section):
@@ -221,6 +238,7 @@ class Settings(Section):
     gpu: GpuSettings = GpuSettings()
     router: RouterSettings = RouterSettings()
     drain: DrainSettings = DrainSettings()
+    tls: TlsSettings = TlsSettings()
     store: StoreSettings = StoreSettings()
     redis: RedisSettings = RedisSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

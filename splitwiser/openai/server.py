@@ -2,14 +2,18 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
 
 from splitwiser.config.address import TcpAddress, parse_address
+from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import StartupError
+from splitwiser.routing.tasks import cancel_and_wait
+from splitwiser.rpc.tls import follow_files
 
 KEEP_ALIVE_S = 75
 """Longer than clients keep an idle connection, so that they, not the server, end it."""
@@ -29,6 +33,11 @@ class HttpServer(uvicorn.Server):
         """Leave signals to the process."""
         yield
 
+    def renew_certificate(self) -> None:
+        """Show the files' certificate of now in the handshakes that follow."""
+        if self.config.ssl and self.config.ssl_certfile:
+            self.config.ssl.load_cert_chain(self.config.ssl_certfile, self.config.ssl_keyfile)
+
     async def drain(self, grace_s: float) -> None:
         """Accept nothing new, give requests in flight grace_s to end, then cancel them."""
         self.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]
@@ -37,11 +46,16 @@ class HttpServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_http(address: str, app: Any, *, max_header_bytes: int) -> AsyncIterator[HttpServer]:
-    """Serve an ASGI application on HOST:PORT until the block ends, then drain. Raises StartupError."""
+async def serve_http(
+    address: str, app: Any, *, max_header_bytes: int, tls: TlsSettings, serving: Callable[[], bool]
+) -> AsyncIterator[HttpServer]:
+    """Serve an ASGI application on HOST:PORT until the block ends, then drain. Raises StartupError.
+
+    With a certificate it speaks TLS alone, and with a CA clients must show one of theirs.
+    """
     listener = _bind(address)
     config = uvicorn.Config(
-        app,
+        _parting(app, serving),
         http="h11",
         ws="none",
         lifespan="off",
@@ -52,14 +66,34 @@ async def serve_http(address: str, app: Any, *, max_header_bytes: int) -> AsyncI
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         h11_max_incomplete_event_size=max_header_bytes,
+        ssl_certfile=tls.cert_file or None,
+        ssl_keyfile=tls.key_file or None,
+        ssl_ca_certs=tls.ca_file or None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls.ca_file else ssl.CERT_NONE,
     )
     server = HttpServer(config, f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}")
-    serving = asyncio.create_task(_serve(server, listener))
+    running = asyncio.create_task(_serve(server, listener))
+    renewing = asyncio.create_task(follow_files(tls, server.renew_certificate))
     try:
         yield server
     finally:
         await server.drain(0)
-        await serving
+        await running
+        await cancel_and_wait(renewing)
+
+
+def _parting(app: Any, serving: Callable[[], bool]) -> Any:
+    """The application, whose answers end their connection while it does not serve: the next one goes elsewhere."""
+
+    async def parting(scope: Any, receive: Any, send: Any) -> None:
+        async def send_last(message: Any) -> None:
+            if message["type"] == "http.response.start" and not serving():
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await app(scope, receive, send_last)
+
+    return parting
 
 
 async def _serve(server: HttpServer, listener: socket.socket) -> None:

@@ -36,6 +36,7 @@ class Crew(Generic[Hired]):
         self._places = places
         self._hire = hire
         self._workers: dict[Endpoint, Hired] = {}
+        self._group: asyncio.TaskGroup | None = None
 
     def ask_now(self) -> None:
         """A worker was lost: see whether it is still to be found."""
@@ -44,16 +45,24 @@ class Crew(Generic[Hired]):
 
     async def watch(self) -> None:
         """Follow names and workers until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._follow(group)
+        async with asyncio.TaskGroup() as self._group:
+            self._follow()
             for name, discovery in self._discoveries.items():
-                group.create_task(discovery.run(partial(self._tell, group, name)))
+                self._group.create_task(discovery.run(partial(self._tell, name)))
 
-    def _tell(self, group: asyncio.TaskGroup, name: Name, found: frozenset[Endpoint]) -> None:
+    def renew(self) -> None:
+        """Hire all anew; those of now go when their last request has left."""
+        for worker in self._workers.values():
+            worker.dismiss()
+        self._workers.clear()
+        self._follow()
+
+    def _tell(self, name: Name, found: frozenset[Endpoint]) -> None:
         self._found[name] = found
-        self._follow(group)
+        self._follow()
 
-    def _follow(self, group: asyncio.TaskGroup) -> None:
+    def _follow(self) -> None:
+        assert self._group is not None, "the crew is watched"
         wanted = self._fixed.union(*self._found.values())
         for endpoint in self._workers.keys() - wanted:
             _log.info("worker %s is found no more", endpoint.address)
@@ -62,7 +71,7 @@ class Crew(Generic[Hired]):
             _log.info("worker %s found", endpoint.address)
             # One that comes back while its last requests still run is hired anew beside them.
             worker = self._workers[endpoint] = self._hire(endpoint)
-            group.create_task(self._employ(worker))
+            self._group.create_task(self._employ(worker))
 
     async def _employ(self, worker: Hired) -> None:
         """Seat requests at the worker until it is dismissed and the last of them has left."""

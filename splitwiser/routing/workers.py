@@ -7,11 +7,12 @@ from collections.abc import Callable
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import SplitwiserError
 from splitwiser.routing.decode_link import DecodeLink
 from splitwiser.routing.discovery import Endpoint
 from splitwiser.routing.places import Seats
-from splitwiser.rpc.client import open_channel, open_stream
+from splitwiser.rpc.client import PLAINTEXT, open_channel, open_stream
 from splitwiser.v1 import decode_pb2_grpc, prefill_pb2_grpc
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -65,9 +66,11 @@ class HealthWatch:
 class Worker(Seats):
     """A worker at an endpoint. on_change is told whenever it becomes available (True), or ceases to be."""
 
-    def __init__(self, endpoint: Endpoint, capacity: int, on_change: Callable[[bool], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, capacity: int, on_change: Callable[[bool], None], tls: TlsSettings = PLAINTEXT
+    ) -> None:
         super().__init__(capacity)
-        self._channel = open_channel(endpoint.address)
+        self._channel = open_channel(endpoint.address, tls, endpoint.name)
         self._health = HealthWatch(endpoint.address, self._channel, self._set_serving)
         self._on_change = on_change
         self._serving = False
@@ -105,16 +108,20 @@ class Worker(Seats):
 class PrefillWorker(Worker):
     """Available while it serves."""
 
-    def __init__(self, endpoint: Endpoint, capacity: int, on_change: Callable[[bool], None]) -> None:
-        super().__init__(endpoint, capacity, on_change)
+    def __init__(
+        self, endpoint: Endpoint, capacity: int, on_change: Callable[[bool], None], tls: TlsSettings = PLAINTEXT
+    ) -> None:
+        super().__init__(endpoint, capacity, on_change, tls)
         self.stub = prefill_pb2_grpc.PrefillServiceStub(self._channel)
 
 
 class DecodeWorker(Worker):
     """Available while it serves and the link that brings its tokens is up."""
 
-    def __init__(self, endpoint: Endpoint, capacity: int, on_change: Callable[[bool], None]) -> None:
-        super().__init__(endpoint, capacity, on_change)
+    def __init__(
+        self, endpoint: Endpoint, capacity: int, on_change: Callable[[bool], None], tls: TlsSettings = PLAINTEXT
+    ) -> None:
+        super().__init__(endpoint, capacity, on_change, tls)
         self.stub = decode_pb2_grpc.DecodeServiceStub(self._channel)
         self.link = DecodeLink(self.stub)
         self._linked = False

@@ -6,10 +6,13 @@ from typing import Any, TypeVar
 
 import grpc
 
+from splitwiser.config.schema import TlsSettings
 from splitwiser.rpc import status
 from splitwiser.rpc.propagation import outgoing_metadata
+from splitwiser.rpc.tls import channel_credentials
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 
+PLAINTEXT = TlsSettings()
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 2_000),
     ("grpc.keepalive_timeout_ms", 1_000),
@@ -24,9 +27,16 @@ CHANNEL_OPTIONS = [
 Response = TypeVar("Response")
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A plaintext channel to HOST:PORT or unix:PATH that notices a hung peer within about two seconds."""
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+def open_channel(address: str, tls: TlsSettings = PLAINTEXT, name: str = "") -> grpc.aio.Channel:
+    """A channel to HOST:PORT or unix:PATH that notices a hung peer within about two seconds.
+
+    name: whom the peer's certificate must name, if not HOST.
+    """
+    credentials = None if address.startswith("unix:") else channel_credentials(tls)
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    named = [("grpc.ssl_target_name_override", name)] if name else []
+    return grpc.aio.secure_channel(address, credentials, options=[*CHANNEL_OPTIONS, *named])
 
 
 async def call_unary(method: Callable[..., Any], request: Any, *, timeout_s: float | None = None) -> Any:
@@ -63,8 +73,8 @@ async def _messages(call: Any) -> AsyncIterator[Any]:
 class Client:
     """A client of the public API."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = open_channel(address)
+    def __init__(self, address: str, tls: TlsSettings = PLAINTEXT) -> None:
+        self._channel = open_channel(address, tls)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
 
     async def __aenter__(self) -> "Client":

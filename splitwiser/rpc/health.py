@@ -65,7 +65,7 @@ async def health_listener(address: str, health_state: Health) -> AsyncIterator[s
     server = grpc.aio.server(options=SERVER_OPTIONS)
     health_state.add_to(server)
     reflection.enable_server_reflection([health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    bound = bind(server, address, None)
+    bound = bind(server, address)
     await server.start()
     try:
         yield bound

@@ -1,12 +1,15 @@
 """Owns how a gRPC server takes its address: with or without TLS, and never in plaintext beyond this machine unasked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
 from splitwiser.config.address import TcpAddress, parse_address
+from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import ConfigurationError, StartupError
+from splitwiser.rpc.tls import server_credentials
 
+PLAINTEXT = TlsSettings()
 HARD_METADATA_BYTES = 256 * 1024
 """Beyond this the transport itself refuses; below, the guard does, with a reason."""
 SERVER_OPTIONS = [
@@ -28,6 +31,7 @@ class ListenOptions:
     max_connection_age_s: after about so long a connection is told to go elsewhere, its calls going on; 0 for never.
     """
 
+    tls: TlsSettings = field(default_factory=TlsSettings)
     allow_plaintext: bool = False
     health_address: str = ""
     lame_duck_s: float = 0.0
@@ -41,8 +45,9 @@ class ListenOptions:
         return [*SERVER_OPTIONS, *([("grpc.max_connection_age_ms", age_ms)] if age_ms else [])]
 
 
-def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
+def bind(server: grpc.aio.Server, address: str, tls: TlsSettings = PLAINTEXT) -> str:
     """Bind HOST:PORT or unix:PATH and return it with the port that was taken. StartupError when it cannot be."""
+    credentials = None if address.startswith("unix:") else server_credentials(tls)
     try:
         if credentials is None:
             port = server.add_insecure_port(address)
@@ -56,13 +61,14 @@ def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredenti
     return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
 
-def refuse_open_plaintext(address: str, allowed: bool) -> None:
+def refuse_open_plaintext(address: str, options: ListenOptions) -> None:
     """Raise ConfigurationError if a plaintext listener there could be reached from another machine."""
     try:
         parsed = parse_address(address)
     except ValueError as error:
         raise ConfigurationError(f"{address!r}: {error}", field="listen", help="give HOST:PORT or unix:PATH") from None
-    if isinstance(parsed, TcpAddress) and not (parsed.is_loopback or allowed):
+    protected = options.tls.cert_file or options.allow_plaintext
+    if isinstance(parsed, TcpAddress) and not (parsed.is_loopback or protected):
         raise ConfigurationError(
             f"{address} would serve plaintext beyond this machine",
             field="listen",

@@ -69,7 +69,7 @@ async def serve(
 
     limits: most calls in flight by full method name. Raises StartupError when the address cannot be bound.
     """
-    refuse_open_plaintext(address, options.allow_plaintext)
+    refuse_open_plaintext(address, options)
     guard = Guard(_request_kinds(services), Admission(limits or {}), max_metadata_bytes)
     grpc_server = grpc.aio.server(interceptors=[guard], options=options.grpc_options)
     names = [service.descriptor.full_name for service in services]
@@ -80,7 +80,7 @@ async def serve(
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     await state.start()
     async with health_listener(options.health_address, state):
-        bound = bind(grpc_server, address, None)
+        bound = bind(grpc_server, address, options.tls)
         server = Server(grpc_server, state, bound, options.lame_duck_s, options.grace_s)
         await grpc_server.start()
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from splitwiser.config.load import load_settings
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, SplitwiserError
+from splitwiser.rpc.certificate import check_certificate
 from splitwiser.rpc.listen import ListenOptions
 from splitwiser.runtime.spare import stand_by
 from splitwiser.stack.card import Card, write_card
@@ -49,6 +50,7 @@ class Launch:
     def listen_options(self) -> ListenOptions:
         """How this process listens, as its settings have it."""
         return ListenOptions(
+            tls=self.settings.tls,
             allow_plaintext=self.settings.router.allow_plaintext,
             health_address=self.health_listen,
             grace_s=self.settings.drain.grace_s,
@@ -98,8 +100,10 @@ def _launch(service: str) -> Launch:
     parser.add_argument("--decode", action="append", default=[], help=WORKER_HELP.format("decode"))
     parser.add_argument("--spare", action="store_true", help="import and wait; start at a line on standard input")
     arguments = parser.parse_args()
+    settings = load_settings(arguments.config)
+    check_certificate(settings.tls)
     return Launch(
-        settings=load_settings(arguments.config),
+        settings=settings,
         service=service,
         instance=arguments.instance,
         listen=arguments.listen,

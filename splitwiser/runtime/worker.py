@@ -50,7 +50,7 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
     """A worker attached to its store for the length of the block; leaving gives all its pages back at once."""
     settings = launch.settings
     # Before the model is loaded, which may take minutes.
-    refuse_open_plaintext(launch.listen, launch.listen_options.allow_plaintext)
+    refuse_open_plaintext(launch.listen, launch.listen_options)
     socket = settings.run_dir / settings.store.socket
     mapper = mapper_of(settings.engine.device)
     store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s, mapper=mapper)

@@ -3,14 +3,15 @@
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from splitwiser.rpc.client import open_channel
+from splitwiser.config.schema import TlsSettings
+from splitwiser.rpc.client import PLAINTEXT, open_channel
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
-async def is_serving(address: str, *, timeout_s: float = 1.0) -> bool:
+async def is_serving(address: str, tls: TlsSettings = PLAINTEXT, *, timeout_s: float = 1.0) -> bool:
     """Whether the server at HOST:PORT or unix:PATH answers SERVING."""
-    async with open_channel(address) as channel:
+    async with open_channel(address, tls) as channel:
         try:
             request = health_pb2.HealthCheckRequest()
             answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)

@@ -57,7 +57,7 @@ def _check_metrics_port(settings: Settings) -> None:
 def _check_sockets(settings: Settings) -> None:
     run_dir = RunDir(settings.run_dir)
     last = max(settings.prefill.workers, settings.decode.workers) - 1
-    longest = max(run_dir.socket(f"prefill-{last}"), run_dir.store_health, key=lambda path: len(path.name))
+    longest = max(run_dir.socket(f"prefill-{last}"), run_dir.router_health, key=lambda path: len(path.name))
     check_socket_path(longest, "run_dir")
     check_socket_path(run_dir.root / settings.store.socket, "store.socket")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from splitwiser.errors import StartupError
 
-_INSTANCES = ("redis", "store", "store-health", "prefill-*", "decode-*", "single", "router")
+_INSTANCES = ("redis", "store", "store-health", "router-health", "prefill-*", "decode-*", "single", "router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class RunDir:
     def store_health(self) -> Path:
         """Where the store answers health checks."""
         return self.root / "store-health.sock"
+
+    @property
+    def router_health(self) -> Path:
+        """Where the router answers them without TLS."""
+        return self.root / "router-health.sock"
 
     @property
     def lock(self) -> Path:

@@ -84,7 +84,7 @@ def services_of(
     return (
         python("store", "store", Tier.STORE, "--listen", f"unix:{run_dir.store_health}"),
         *workers,
-        python("router", "router", Tier.ROUTER, *router_flags),
+        python("router", "router", Tier.ROUTER, *router_flags, "--health-listen", f"unix:{run_dir.router_health}"),
     )
 
 
@@ -120,6 +120,7 @@ async def _address(run_dir: RunDir, instance: str, tier: Tier, pid: int) -> str:
     # A card of another process is one that a killed predecessor left.
     if card is None or card.pid != pid:
         return ""
-    # The store's own socket speaks frames, not gRPC: its health has another.
-    health = f"unix:{run_dir.store_health}" if tier is Tier.STORE else card.address
+    # The store's own socket speaks frames, the router's address perhaps TLS: their health has another.
+    own = {Tier.STORE: run_dir.store_health, Tier.ROUTER: run_dir.router_health}
+    health = f"unix:{own[tier]}" if tier in own else card.address
     return card.address if await is_serving(health) else ""

@@ -91,7 +91,7 @@ class ModelRun:
         """Answer the requests without a stack, then with one, and compare."""
         plan = await self._plan()
         judge = Judge(self._name, plan.expected, fail_fast=self._options.fail_fast)
-        async with LocalStack(self._settings) as stack, Client(stack.address) as client:
+        async with LocalStack(self._settings) as stack, Client(stack.address, stack.settings.tls) as client:
             with pool_view(stack.services["store"].pid) as pool:
                 refusals = await self._ask(plan, judge, client, pool)
                 handoff = await _handoff(stack, plan, judge, client, pool)

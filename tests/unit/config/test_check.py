@@ -32,6 +32,9 @@ from splitwiser.errors import ConfigurationError
         ({"router": {"listen": "0.0.0.0:50051"}}, "router.listen"),
         ({"router": {"listen": "some-host:50051"}}, "router.listen"),
         ({"router": {"listen": "unix:/" + "x" * 107}}, "router.listen"),
+        ({"router": {"listen": "0.0.0.0:50051"}, "tls": {"ca_file": "ca.crt"}}, "router.listen"),
+        ({"tls": {"cert_file": "tls.crt"}}, "tls.key_file"),
+        ({"tls": {"key_file": "tls.key"}}, "tls.cert_file"),
         ({"router": {"http_listen": "8000"}}, "router.http_listen"),
         ({"router": {"http_listen": "unix:http.sock"}}, "router.http_listen"),
         ({"router": {"http_listen": "0.0.0.0:8000"}}, "router.http_listen"),
@@ -53,6 +56,11 @@ def test_every_form_of_address_is_taken(listen: str) -> None:
 
 def test_plaintext_beyond_this_machine_is_taken_when_asked_for_by_name() -> None:
     check_settings(Settings.model_validate({"router": {"listen": "0.0.0.0:50051", "allow_plaintext": True}}))
+
+
+def test_tls_beyond_this_machine_is_taken() -> None:
+    tls = {"cert_file": "tls.crt", "key_file": "tls.key"}
+    check_settings(Settings.model_validate({"router": {"listen": "0.0.0.0:50051"}, "tls": tls}))
 
 
 def test_the_default_of_a_pages_tokens_is_the_engines() -> None:

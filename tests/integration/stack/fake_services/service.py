@@ -24,6 +24,7 @@ def main(service: str) -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--instance", default=service)
     parser.add_argument("--listen", default="")
+    parser.add_argument("--health-listen", default="")
     parser.add_argument("--prefill", action="append")
     parser.add_argument("--decode", action="append")
     parser.add_argument("--spare", action="store_true")
@@ -52,6 +53,8 @@ async def run(settings: Settings, service: str, arguments: argparse.Namespace, f
         settings.router.listen if service == "router" else f"unix:{settings.run_dir / settings.store.socket}"
     )
     port = server.add_insecure_port(address)
+    if arguments.health_listen:
+        server.add_insecure_port(arguments.health_listen)
     await server.start()
     address = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
     write_card(settings.run_dir, Card(service, arguments.instance, os.getpid(), address))
