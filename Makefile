@@ -13,7 +13,7 @@ PROTOS := $(wildcard proto/splitwiser/v1/*.proto)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-vllm demo test test-slow test-gpu test-chart test-vllm verify-vllm lint format style types imports spelling \
+.PHONY: help setup setup-vllm demo experiments test test-slow test-gpu test-chart test-vllm verify-vllm lint format style types imports spelling \
 	images proto proto-check proto-lint docs lock hooks clean
 
 help: ## List the targets
@@ -55,6 +55,11 @@ verify-vllm: setup-vllm ## Compare split vLLM with one unsplit vLLM on a CPU; AR
 
 images: ## Build the container images and print their sizes; IMAGES= names them (needs root, and Debian's buildah)
 	@tools/images.sh $(or $(IMAGES),router store worker experiments)
+
+experiments: setup ## Run the quick form of every experiment, on a CPU; results go to runs/quick
+	@rm -rf runs/quick
+	@for name in $$(ls experiments/*/experiment.yaml | cut -d/ -f2); do \
+		$(BIN)/splitwiser experiment run $$name --quick --out runs/quick/$$name || exit 1; done
 
 lint: setup ## Check style, types, import directions, spelling and the protocol; tells all that is wrong
 	@$(MAKE) --no-print-directory --keep-going style types imports spelling proto-check proto-lint

@@ -9,6 +9,7 @@ from splitwiser.errors import ConfigurationError
 from splitwiser.experiments.catalogue import read_definition
 from splitwiser.experiments.definition import Definition, RecoveryPlan, ReplayPlan, Side
 from splitwiser.experiments.machine import empty_result
+from splitwiser.experiments.measure.replay import trace_of
 from splitwiser.experiments.models import with_model
 from splitwiser.experiments.report.page import write_report
 from splitwiser.experiments.result import FILE, Result, read_result
@@ -57,6 +58,9 @@ def _definition(options: RunOptions) -> Definition:
             raise ConfigurationError(f"{options.name} replays no trace", field="--trace", help="leave it out")
         plan = definition.plan.model_copy(update={"trace": str(options.trace)})
         definition = definition.model_copy(update={"plan": plan})
+    if isinstance(definition.plan, ReplayPlan) and definition.plan.trace:
+        # A bad line is told before anything is started.
+        trace_of(definition.plan)
     return _at_endpoint(definition) if options.endpoint else definition
 
 

@@ -42,6 +42,8 @@ class Run:
 
     async def whole(self) -> Result:
         """Everything that is not there yet. Cancelled, or failing, it leaves what is done in the folder."""
+        if self._result.complete:
+            return self._result
         write_result(self._result, self._folder)
         self._remember_who_gave_up()
         if any(not task.is_done(self._result.samples) for task in self._tasks):

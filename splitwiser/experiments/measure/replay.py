@@ -21,9 +21,7 @@ class Replay(Measure):
         self._plan = plan
 
     def check(self, target: Target) -> None:
-        """Read the trace before anything is measured: raises ConfigurationError naming line and column."""
-        if self._plan.trace and len(self._trace) < 2:
-            raise ConfigurationError("has one request", field=self._plan.trace, help="give a trace of at least two")
+        """Any target will do."""
 
     async def run(self, target: Target, point: Point, seed: int) -> Measured:
         rate = float(point["rate_per_s"])
@@ -31,9 +29,9 @@ class Replay(Measure):
         records = await Sender(target).open_loop(workload)
         requests = [
             Request(
-                sent_s=record.sent_s,
-                ttft_ms=None if record.ttft_s is None else record.ttft_s * 1e3,
-                tpot_ms=None if record.tpot_s is None else record.tpot_s * 1e3,
+                sent_s=round(record.sent_s, 3),
+                ttft_ms=None if record.ttft_s is None else round(record.ttft_s * 1e3, 2),
+                tpot_ms=None if record.tpot_s is None else round(record.tpot_s * 1e3, 3),
                 completed=record.completed,
             )
             for record in records
@@ -65,7 +63,7 @@ class Replay(Measure):
 
     @cached_property
     def _trace(self) -> Workload:
-        return read_trace(Path(self._plan.trace))
+        return trace_of(self._plan)
 
     @property
     def _limits(self) -> tuple[Limit, ...]:
@@ -82,3 +80,11 @@ def is_good(request: Request, limit: Limit) -> bool:
     """Completed within both limits; a request of one token has no TPOT and meets any."""
     in_time = request.ttft_ms is not None and request.ttft_ms <= limit.ttft_ms
     return request.completed and in_time and (request.tpot_ms or 0.0) <= limit.tpot_ms
+
+
+def trace_of(plan: ReplayPlan) -> Workload:
+    """The plan's trace. Raises ConfigurationError, naming line and column, for one that cannot be replayed."""
+    trace = read_trace(Path(plan.trace))
+    if not trace.duration_s:
+        raise ConfigurationError("has all requests at one time", field=plan.trace, help="give a trace with arrivals")
+    return trace

@@ -4,6 +4,7 @@ from typing import Any
 
 from splitwiser.experiments.catalogue import check_definition
 from splitwiser.experiments.definition import Definition
+from splitwiser.experiments.goodput import add_goodput
 from splitwiser.experiments.machine import empty_result
 from splitwiser.experiments.result import Request, Result, Sample, Step
 
@@ -75,3 +76,71 @@ def steps(phase: str, instance: str, count: int = 20) -> list[Step]:
         Step(instance=instance, phase=phase, start_ms=10.0 * at, end_ms=10.0 * at + 9, batch=2, tokens=2, pages=at)
         for at in range(count)
     ]
+
+
+def replay_result() -> Result:
+    """A replay with goodput, steps, pages and a busy device on both sides."""
+    made = result([], plan=REPLAY)
+    for side, goods in (("one", (20, 15, 5)), ("split", (20, 20, 10))):
+        for rate, good in zip((1.0, 2.0, 4.0), goods, strict=True):
+            each = replayed(side, rate, good)
+            each.metrics |= {"output_tokens_per_s": 100.0 * rate, "itl_p99_ms": 10.0 * rate, "tpot_p99_ms": 9.0 * rate}
+            each.metrics |= {"good_share TTFT 100 ms, TPOT 10 ms": good / 20}
+            engines = {"unsplit-0": "mixed"} if side == "one" else {"prefill-0": "prefill", "decode-0": "decode"}
+            each.steps = [step for instance, phase in engines.items() for step in steps(phase, instance)]
+            each.series = {"CPU busy %": [(10.0 * at, 5.0 * at) for at in range(20)]}
+            each.series |= {f"pages {name}": [(10.0 * at, float(at)) for at in range(20)] for name in engines}
+            made.samples.append(each)
+    made.samples += [s.model_copy(update={"stage": "aa", "repeat": at}) for at, s in enumerate(made.samples[:2])]
+    add_goodput(made)
+    return made
+
+
+def mix_result() -> Result:
+    """A mix whose sides stand on a map of two by two."""
+    sides = {
+        f"{y}-{x}": {"stack": "split", "labels": {"x": x, "y": y}} for x in ("50", "100") for y in ("below", "equal")
+    }
+    plan = {
+        "kind": "mix",
+        "streams": 4,
+        "stream_prompt_tokens": 8,
+        "stream_output_tokens": 8,
+        "prompts_in_flight": [0, 2],
+        "prompt_tokens": 64,
+        "warmup_s": 1,
+        "window_s": 1,
+    }
+    samples = [
+        sample(
+            side,
+            point={"prompts_in_flight": count},
+            metrics={
+                "itl_p50_ms": 5.0 + place,
+                "itl_p99_ms": 9.0 + count,
+                "prefill_tokens_per_s": 10.0 * count,
+            },
+        )
+        for place, side in enumerate(sides)
+        for count in (0, 2)
+    ]
+    return result(samples, plan=plan, sides=sides, reference="below-50")
+
+
+def recovery_result() -> Result:
+    """Two faults."""
+    plan = {
+        "kind": "recovery",
+        "faults": ["kill-decode", "kill-prefill"],
+        "rate_per_s": 10,
+        "prompt_tokens": 8,
+        "output_tokens": 8,
+        "before_s": 1,
+        "after_s": 3,
+    }
+    curve = {"answered": [(100.0 * at, 1.0) for at in range(30)], "failed": [(100.0 * at, 0.0) for at in range(30)]}
+    samples = [
+        sample("split", point={"fault": fault}, metrics={"fault_s": 1.0, "ready_s": 1.5, "answered_s": 2}, series=curve)
+        for fault in ("kill-decode", "kill-prefill")
+    ]
+    return result(samples, plan=plan, sides={"split": {"stack": "split"}}, reference="split")
