@@ -35,9 +35,9 @@ async def main(socket: str, model_folder: str) -> None:
     laps.end("import torch")
     import transformers  # noqa: F401
 
+    from splitwiser.engine.memory import memory_of
     from splitwiser.engine.transformers.interface import choose_interface
     from splitwiser.engine.transformers.library import empty_model, read_config
-    from splitwiser.engine.transformers.memory import memory_of
     from splitwiser.engine.transformers.weights import attach_weights
 
     laps.end("import transformers")

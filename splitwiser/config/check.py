@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.problem import Problem, raise_problems
-from splitwiser.config.schema import VLLM_CPU_PAGE_TOKENS, Settings
+from splitwiser.config.schema import VLLM_PAGE_UNITS, Settings
 
 Origin = Callable[[tuple[str, ...]], str]
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -64,9 +64,7 @@ def _tls(settings: Settings) -> Found:
 def _device(settings: Settings) -> Found:
     engine, gpu = settings.engine, settings.gpu
     if engine.device == "cuda" and engine.kind == "sim":
-        yield "engine.device", engine.device, "the sim engine computes on a CPU", "give --engine transformers"
-    if engine.device == "cuda" and engine.kind == "vllm":
-        yield "engine.device", engine.device, "the vllm engine runs on a CPU only so far", "give --engine transformers"
+        yield "engine.device", engine.device, "the sim engine computes on a CPU", "give --engine transformers or vllm"
     for phase, percent in (("prefill", gpu.prefill_sm_percent), ("decode", gpu.decode_sm_percent)):
         if gpu.sharing != "mps" and percent < 100:
             remedy = "set gpu.sharing=mps, or leave the share at 100"
@@ -102,9 +100,10 @@ def _pool_shares(settings: Settings) -> Found:
 
 def _vllm_pages(settings: Settings) -> Found:
     engine, page_tokens = settings.engine, settings.pool.page_tokens
-    if engine.kind == "vllm" and engine.device == "cpu" and page_tokens % VLLM_CPU_PAGE_TOKENS:
-        cause = "vLLM's kernels for CPUs do not take such pages"
-        yield "pool.page_tokens", page_tokens, cause, f"give a multiple of {VLLM_CPU_PAGE_TOKENS}, or leave it out"
+    unit = VLLM_PAGE_UNITS[engine.device]
+    if engine.kind == "vllm" and page_tokens % unit:
+        cause = f"vLLM's kernels for {engine.device} do not take such pages"
+        yield "pool.page_tokens", page_tokens, cause, f"give a multiple of {unit}, or leave it out"
 
 
 def _beat(settings: Settings) -> Found:

@@ -10,8 +10,10 @@ Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Percent = Annotated[int, Field(gt=0, le=100)]
-VLLM_CPU_PAGE_TOKENS = 32
-"""vLLM's kernels for CPUs take pages of a multiple of this."""
+VLLM_PAGE_TOKENS = 32
+"""The vllm engine's default."""
+VLLM_PAGE_UNITS = {"cpu": 32, "cuda": 16}
+"""What vLLM's kernels take pages of a multiple of, by device."""
 
 
 class Section(BaseModel):
@@ -33,13 +35,15 @@ class EngineSettings(Section):
     """CPU threads of each worker's math."""
     step_timeout_s: Seconds = 120.0
     """Longest step of an engine. A worker whose step has not ended by then ends itself: its device is stuck."""
+    batch_invariant: bool = False
+    """vllm on cuda: kernels whose result for a token does not hang on what else is in the batch. Slower."""
 
 
 class PoolSettings(Section):
     pages: Positive = 2048
     """Pages of the one KV pool that both phases share."""
     page_tokens: Positive = 16
-    """Tokens of one page; the vllm engine's default is 32, the least that its kernels for CPUs take."""
+    """Tokens of one page; the vllm engine's default is 32."""
     prefill_share: Share = 0.5
     """Part of the pool that the prefill workers own together; the decode workers own the rest."""
 
@@ -226,7 +230,7 @@ class Settings(Section):
         engine, pool = values.get("engine", {}), values.get("pool", {})
         kind = engine.get("kind") if isinstance(engine, Mapping) else getattr(engine, "kind", None)
         if kind == "vllm" and isinstance(pool, Mapping):
-            return {**values, "pool": {"page_tokens": VLLM_CPU_PAGE_TOKENS, **pool}}
+            return {**values, "pool": {"page_tokens": VLLM_PAGE_TOKENS, **pool}}
         return values
 
     run_dir: Path = Path("runs/local")

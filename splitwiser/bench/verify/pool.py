@@ -8,19 +8,45 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import DTYPE_BYTES, LayerShape, PoolLayout
 from splitwiser.memory.memfd import NAME_PREFIX
 
 
+class PoolBytes(Protocol):
+    """The pool's memory, wherever it is."""
+
+    def read(self) -> bytes:
+        """A copy of all of it."""
+
+    def fill(self, byte: int) -> None:
+        """Overwrite all of it."""
+
+
+class MappedBytes:
+    """Memory that is mapped here."""
+
+    def __init__(self, buffer: mmap.mmap) -> None:
+        self._buffer = buffer
+
+    def read(self) -> bytes:
+        """As PoolBytes has it."""
+        return self._buffer[:]
+
+    def fill(self, byte: int) -> None:
+        """As PoolBytes has it."""
+        self._buffer[:] = bytes([byte]) * len(self._buffer)
+
+
 class PoolView:
     """The pool as bytes. Reading it disturbs nobody; filling it is how a test breaks what it must notice."""
 
-    def __init__(self, layout: PoolLayout, buffer: mmap.mmap) -> None:
+    def __init__(self, layout: PoolLayout, memory: PoolBytes) -> None:
         self.layout = layout
-        self._buffer = buffer
-        self._filled = bytes(len(buffer))
+        self._memory = memory
+        self._filled = bytes(layout.pool_bytes)
 
     def zero(self) -> None:
         """Overwrite every page with zeros, whoever owns it."""
@@ -29,21 +55,26 @@ class PoolView:
     def fill(self, byte: int) -> None:
         """Overwrite every page, whoever owns it."""
         self._filled = bytes([byte]) * len(self._filled)
-        self._buffer[:] = self._filled
+        self._memory.fill(byte)
 
     def written_pages(self) -> set[int]:
         """Pages of which some byte is not what they were filled with; zeros at the start."""
-        now = self._buffer[:]
+        now = self._memory.read()
         return {page for page, part in _parts(self.layout) if now[part] != self._filled[part]}
 
 
 @contextmanager
 def pool_view(store_pid: int) -> Iterator[PoolView]:
     """The pool that this store process keeps. Raises StartupError if it has none."""
-    manifest = json.loads(_memfd(store_pid, "pool.manifest").read_bytes())
-    layout = PoolLayout(**manifest | {"layers": tuple(LayerShape(**layer) for layer in manifest["layers"])})
+    layout = read_layout(store_pid)
     with _memfd(store_pid, "pool").open("r+b") as file, mmap.mmap(file.fileno(), 0) as buffer:
-        yield PoolView(layout, buffer)
+        yield PoolView(layout, MappedBytes(buffer))
+
+
+def read_layout(store_pid: int) -> PoolLayout:
+    """The layout of the pool that this store process keeps. Raises StartupError if it has none."""
+    manifest = json.loads(_memfd(store_pid, "pool.manifest").read_bytes())
+    return PoolLayout(**manifest | {"layers": tuple(LayerShape(**layer) for layer in manifest["layers"])})
 
 
 def _memfd(pid: int, name: str) -> Path:

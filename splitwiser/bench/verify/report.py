@@ -27,6 +27,8 @@ class Handoff:
 class ModelResult:
     """One model's part. requests: greedy ones. seeded_requests: drawn with a seed, each sent twice in other company.
 
+    weight_copies, weight_bytes: by what the workers' memory holds; None on a GPU, whose memory nobody else can read.
+
     refusals: requests that a busy stack refused with a time to try again, and that were sent again.
     """
 
@@ -35,8 +37,8 @@ class ModelResult:
     seeded_requests: int
     mismatches: tuple[Mismatch, ...]
     seeded_mismatches: tuple[Mismatch, ...]
-    weight_copies: int
-    weight_bytes: int
+    weight_copies: int | None
+    weight_bytes: int | None
     handoff: Handoff
     refusals: int = 0
 
@@ -44,7 +46,7 @@ class ModelResult:
     def passed(self) -> bool:
         """Every token right, one copy of the weights, every page handed over and none copied."""
         handed_over = self.handoff.pages == self.handoff.pages_expected and self.handoff.bytes_copied == 0
-        return not self.mismatches and not self.seeded_mismatches and self.weight_copies == 1 and handed_over
+        return not self.mismatches and not self.seeded_mismatches and self.weight_copies in (1, None) and handed_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class VerifyReport:
             "requests": sum(result.requests for result in self.results),
             "seeded_requests": sum(result.seeded_requests for result in self.results),
             "models": [result.model for result in self.results],
-            "weight_copies": max((result.weight_copies for result in self.results), default=0),
+            "weight_copies": max((result.weight_copies or 0 for result in self.results), default=0) or None,
             "weight_bytes": {result.model: result.weight_bytes for result in self.results},
             "handoff_bytes_copied": sum(result.handoff.bytes_copied for result in self.results),
             "handoff_pages": sum(result.handoff.pages for result in self.results),

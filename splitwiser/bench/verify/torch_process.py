@@ -48,8 +48,8 @@ def _by_transformers(settings: Settings, model: str, requests: Requests) -> Iter
 def _by_vllm(settings: Settings, model: str, requests: Requests) -> Iterator[list[int]]:
     from splitwiser.engine.vllm.reference import Reference
 
-    engine = settings.engine
-    reference = Reference(model, dtype=engine.dtype, page_tokens=settings.pool.page_tokens, threads=engine.threads)
+    engine, pool = settings.engine.model_copy(update={"model": model}), settings.pool
+    reference = Reference(engine, page_tokens=pool.page_tokens, pages=pool.pages)
     yield from reference.answers(requests)
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from splitwiser.config.schema import Settings
+from splitwiser.engine.memory import memory_of
 from splitwiser.engine.transformers.forward import Forward
 from splitwiser.engine.transformers.interface import choose_interface
 from splitwiser.engine.transformers.library import empty_model, load_model, read_config
-from splitwiser.engine.transformers.memory import memory_of
 from splitwiser.engine.transformers.numerics import set_up_arithmetic
 from splitwiser.engine.transformers.pool import map_pool, pool_elements
 from splitwiser.engine.transformers.runner import ModelDecodeRunner, ModelPrefillRunner, ModelThread

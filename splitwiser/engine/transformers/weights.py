@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from splitwiser.engine.transformers.memory import HOST, Memory
+from splitwiser.engine.memory import HOST, Memory
 from splitwiser.engine.transformers.numerics import torch_dtype
 from splitwiser.errors import StartupError
 from splitwiser.memory.segment import Made, Segment

@@ -94,7 +94,7 @@ def _logger(on_step: StepSink, clock: StepClock, pages: int) -> type:
 
 async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
     """Raises StartupError when vLLM does not start."""
-    prepare_environment(settings.engine.threads)
+    prepare_environment(settings.engine)
     info, _ = await asyncio.to_thread(load_model, settings)
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM

@@ -8,6 +8,7 @@ therefore never preempts and never frees a block to somebody else.
 from collections.abc import Sequence
 from typing import Any
 
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request
@@ -57,3 +58,7 @@ class LentScheduler(Scheduler):
     def _free_blocks(self, request: Request) -> None:
         super()._free_blocks(request)
         self._ended.append(request.request_id)
+
+
+class AsyncLentScheduler(LentScheduler, AsyncScheduler):
+    """The same over vLLM's asynchronous scheduling: a step is scheduled while the one before it still runs."""

@@ -54,7 +54,7 @@ async def load(settings: Settings, segments: Segments, phase: Phase) -> Loaded:
     """
     if not settings.engine.model:
         raise StartupError("no model is named", help="give a Hugging Face id or a folder", field="engine.model")
-    prepare_environment(settings.engine.threads)
+    prepare_environment(settings.engine)
     door = StoreDoor(segments, asyncio.get_running_loop())
     # vLLM takes seconds to import; on the loop's thread that would stop the beats that keep the worker's lease.
     starter = await asyncio.to_thread(import_module, "splitwiser.engine.vllm.start")

@@ -58,6 +58,12 @@ class Core:
         self._thread = thread
         self._core = core
         self._scheduler: Any = core.scheduler
+        self._step_start: tuple[int, int] | None = None
+
+    @property
+    def draws_by_position(self) -> bool:
+        """Whether a token is drawn by its request's seed and its position alone, so that both phases share the seed."""
+        return bool(self._core.vllm_config.use_v2_model_runner)
 
     async def turn(self, admissions: Sequence[Admission], aborted: Sequence[str]) -> Turn:
         """Let requests in, take some out, and do a step. An aborted request ends without an output."""
@@ -69,13 +75,18 @@ class Core:
         if aborted:
             self._core.abort_requests(list(aborted))
         self._scheduler.step_tokens = {}
-        start_ns, started = time.time_ns(), time.monotonic_ns()
+        # A step that is scheduled while another runs starts when that one ends.
+        start_ns, started = self._step_start or (time.time_ns(), time.monotonic_ns())
         outputs, _ = self._core.step_fn()
         ended = time.monotonic_ns()
+        end_ns = start_ns + ended - started
+        in_flight = bool(self._core.batch_queue)
+        next_start = (end_ns, ended) if self._scheduler.step_tokens else (start_ns, started)
+        self._step_start = next_start if in_flight else None
         return Turn(
-            StepTime(start_ns, start_ns + ended - started, ended),
+            StepTime(start_ns, end_ns, ended),
             self._scheduler.step_tokens,
             outputs[0].outputs if outputs else (),
             self._scheduler.take_returned(),
-            self._scheduler.has_requests() or bool(self._core.batch_queue),
+            self._scheduler.has_requests() or in_flight,
         )

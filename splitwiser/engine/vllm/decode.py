@@ -12,7 +12,7 @@ from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
-from splitwiser.engine.vllm.sampling import sampling_params
+from splitwiser.engine.vllm.sampling import request_seed, sampling_params
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -63,6 +63,7 @@ class VllmDecodeEngine(DecodeEngine):
         self._layout = layout
         self._pages = pages
         self._loop = CoreLoop("decode", core, observer)
+        self._seed = partial(request_seed, phase="decode", by_position=core.draws_by_position)
         self._max_batch = max_batch
         self._numbers = count()
 
@@ -111,9 +112,8 @@ class VllmDecodeEngine(DecodeEngine):
             prompt_token_ids=[_ANY_TOKEN] * job.prompt_tokens + [job.first_token],
             sampling_params=sampling_params(
                 job.sampling,
-                "decode",
+                self._seed(job.sampling.seed, first_index=job.first_index),
                 max_tokens=job.stop.max_tokens - job.first_index - 1,
-                first_index=job.first_index,
                 stop_token_ids=job.stop.stop_token_ids,
             ),
             pooling_params=None,

@@ -7,7 +7,6 @@ from functools import partial
 from queue import SimpleQueue
 
 from splitwiser.kv.layout import PoolLayout
-from splitwiser.memory import memfd
 from splitwiser.memory.segment import Made, Segment, Segments
 
 
@@ -22,9 +21,9 @@ class StoreDoor:
         """The weights, mapped; made by make, on this thread, if the stack has none."""
         return self._wait_for("weights", make)
 
-    def pool(self, layout: PoolLayout) -> Segment:
-        """The pool, mapped."""
-        return self._wait_for("pool", partial(memfd.make_pool, layout), layout)
+    def pool(self, layout: PoolLayout, make: Callable[[PoolLayout], Made]) -> Segment:
+        """The pool, mapped; made by make if the stack has none."""
+        return self._wait_for("pool", partial(make, layout), layout)
 
     def _wait_for(self, name: str, make: Callable[[], Made], layout: PoolLayout | None = None) -> Segment:
         # The store's client makes in a thread of its choice, but what vLLM does in make leans on the state of its own.

@@ -2,10 +2,14 @@
 
 import os
 
+from splitwiser.config.schema import EngineSettings
 
-def prepare_environment(threads: int) -> None:
-    """Set what the worker needs; a value of vLLM's own that is there already stays. threads: of one operation."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+def prepare_environment(engine: EngineSettings) -> None:
+    """Set what the worker needs; a value of vLLM's own that is there already stays."""
+    os.environ["OMP_NUM_THREADS"] = str(engine.threads)
+    if engine.batch_invariant and engine.device == "cuda":
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"
     # A row's result must not hang on how many rows its batch has; see engine/transformers/numerics.py.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     for name, value in _DEFAULTS.items():

@@ -33,6 +33,7 @@ class Member:
     admission: Admission
     on_step: Callable[[Step], None]
     on_returned: Callable[[], None]
+    finished: bool = False
 
 
 class CoreLoop:
@@ -97,6 +98,10 @@ class CoreLoop:
             names.append(member.name)
             output = outputs.get(request_id)
             token_ids = output.new_token_ids if output else ()
+            if member.finished:
+                # A step that was scheduled before its last token was known, for nothing.
+                continue
+            member.finished = output is not None and output.finished
             member.on_step(Step(turn.time, tokens, token_ids, _finish_reason(output)))
         for request_id in turn.returned:
             self._members.pop(request_id).on_returned()

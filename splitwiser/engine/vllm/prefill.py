@@ -13,7 +13,7 @@ from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
-from splitwiser.engine.vllm.sampling import sampling_params
+from splitwiser.engine.vllm.sampling import request_seed, sampling_params
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -38,6 +38,7 @@ class VllmPrefillEngine(PrefillEngine):
         self._layout = layout
         self._pages = pages
         self._loop = CoreLoop("prefill", core, observer)
+        self._seed = partial(request_seed, phase="prefill", by_position=core.draws_by_position)
         self._waiting: list[Prompt] = []
         self._arrivals = 0
         pages.on_freed(self._admit)
@@ -96,7 +97,9 @@ class VllmPrefillEngine(PrefillEngine):
         request = Request(
             request_id=f"{arrival}",
             prompt_token_ids=list(job.token_ids),
-            sampling_params=sampling_params(job.sampling, "prefill", max_tokens=1, first_index=job.first_index),
+            sampling_params=sampling_params(
+                job.sampling, self._seed(job.sampling.seed, first_index=job.first_index), max_tokens=1
+            ),
             pooling_params=None,
             arrival_time=arrival,
             priority=job.priority,

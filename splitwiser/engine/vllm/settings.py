@@ -1,20 +1,33 @@
 """Owns vLLM's configuration, from the stack's settings, and what is refused before anything is loaded."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from vllm import EngineArgs
 from vllm.config import ModelConfig, VllmConfig
+from vllm.platforms import current_platform
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import Phase
-from splitwiser.engine.vllm.blocks import SCRATCH_PAGES, LentScheduler
+from splitwiser.engine.vllm.blocks import SCRATCH_PAGES, AsyncLentScheduler, LentScheduler
 from splitwiser.engine.vllm.weights import LOAD_FORMAT
 from splitwiser.errors import StartupError
 from splitwiser.text.model_info import load_model
 
+_SMALL_PART = 0.001
+_ON_A_CPU: dict[str, Any] = {"scheduler_cls": LentScheduler, "async_scheduling": False, "enforce_eager": True}
+_ASYNCHRONOUS: dict[str, Any] = {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True}
+_ON_A_GPU: dict[Phase, dict[str, Any]] = {
+    # Only the parts between attention: a chunk of a prompt is like no other.
+    "prefill": {**_ASYNCHRONOUS, "compilation_config": {"cudagraph_mode": "PIECEWISE"}},
+    # Every step has one token of each sequence, so all of a step can be one graph.
+    "decode": {**_ASYNCHRONOUS, "compilation_config": {"cudagraph_mode": "FULL_DECODE_ONLY"}},
+}
+
 
 def engine_config(settings: Settings, phase: Phase) -> VllmConfig:
     """The configuration of one phase's engine. Raises StartupError for what this engine does not serve."""
+    _check_build(settings.engine.device)
     try:
         config: VllmConfig = _engine_args(settings, phase).create_engine_config()
     except (ValueError, OSError) as error:
@@ -53,13 +66,24 @@ def _engine_args(settings: Settings, phase: Phase) -> EngineArgs:
         max_num_batched_tokens=step_tokens,
         enable_chunked_prefill=True,
         scheduling_policy="priority",
-        scheduler_cls=LentScheduler,
-        async_scheduling=False,
+        # vLLM would ask for this part of the GPU to be free, which weights and pool of the stack have taken already.
+        gpu_memory_utilization=_SMALL_PART,
         load_format=LOAD_FORMAT,
         distributed_executor_backend="uni",
-        enforce_eager=True,
         disable_log_stats=True,
+        **(_ON_A_GPU[phase] if settings.engine.device == "cuda" else _ON_A_CPU),
     )
+
+
+def _check_build(device: str) -> None:
+    """A build of vLLM computes on one kind of device, whatever it is asked for."""
+    built_for = current_platform.device_type
+    if built_for != device:
+        raise StartupError(
+            f"this vLLM computes on {built_for}, and engine.device is {device}",
+            help=f"install vLLM's build for {device}, or set engine.device={built_for}",
+            field="engine.device",
+        )
 
 
 def _refusals(model: ModelConfig) -> Iterator[str]:

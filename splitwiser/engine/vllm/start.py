@@ -1,5 +1,6 @@
 """Owns the start of an EngineCore: its configuration, its weights and its pool, on the thread it will live on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +11,9 @@ from vllm.v1.kv_cache_layout import KVCacheLayout
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import Phase
+from splitwiser.engine.memory import Memory, memory_of
 from splitwiser.engine.vllm.core import Core, EngineThread
 from splitwiser.engine.vllm.door import StoreDoor
-from splitwiser.engine.vllm.memory import bytes_of
 from splitwiser.engine.vllm.pool import allocations_from, pool_layout
 from splitwiser.engine.vllm.settings import engine_config
 from splitwiser.engine.vllm.weights import register_loader
@@ -23,7 +24,7 @@ from splitwiser.kv.layout import PoolLayout
 async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[PoolLayout, Core]:
     """An engine for the phase, and the layout of its pool. Raises StartupError."""
     thread = EngineThread()
-    starting = _Starting(settings, phase, door)
+    starting = _Starting(settings, phase, door, memory_of(settings.engine.device))
     core = await thread.run(starting.run)
     assert starting.layout
     return starting.layout, Core(thread, core)
@@ -34,16 +35,18 @@ class _Starting:
     settings: Settings
     phase: Phase
     door: StoreDoor
+    memory: Memory
     layout: PoolLayout | None = None
+    go_live: Callable[[], None] | None = None
 
     def run(self) -> EngineCore:
         """Blocks for seconds."""
         engine = self.settings.engine
-        register_loader(self.door, f"{engine.model} in {engine.dtype}, as vLLM lays it out")
+        register_loader(self.door, self.memory, f"{engine.model} in {engine.dtype}, as vLLM lays it out")
         config = engine_config(self.settings, self.phase)
         try:
             with allocations_from(self._pool, config.cache_config.num_gpu_blocks_override):
-                return EngineCore(config, Executor.get_class(config), log_stats=False)
+                core = EngineCore(config, Executor.get_class(config), log_stats=False)
         except SplitwiserError:
             raise
         except Exception as error:
@@ -52,7 +55,12 @@ class _Starting:
                 help="the lines above are vLLM's own; choose another model, or the transformers engine",
                 field="engine.model",
             ) from error
+        assert self.go_live
+        self.go_live()
+        return core
 
     def _pool(self, config: KVCacheConfig, order: KVCacheLayout) -> torch.Tensor:
         self.layout = pool_layout(self.settings.engine.model, config, order)
-        return bytes_of(self.door.pool(self.layout))
+        # The pool is in use by the other phase; vLLM warms up, as it likes, on memory of its own.
+        memory, self.go_live = self.memory.stand_in(self.door.pool(self.layout, self.memory.make_pool))
+        return memory

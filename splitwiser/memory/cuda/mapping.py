@@ -10,16 +10,38 @@ from typing import Any
 from splitwiser.memory.cuda.device import NUMBER, Device
 
 
-class CudaRange:
-    """size_bytes of device memory at address. Arrays made of it keep it; with the last of them it is unmapped."""
+class Addresses:
+    """size_bytes of addresses, with nothing behind them at first. Arrays made of them keep them and what is mapped."""
 
-    def __init__(self, device: Device, handle: Any, size_bytes: int, *, writable: bool) -> None:
+    def __init__(self, device: Device, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        mapped_bytes = round_up(size_bytes, device.granularity_bytes)
-        self.address = _map(device, handle, mapped_bytes, writable=writable)
-        unmap = weakref.finalize(self, _unmap, device, self.address, mapped_bytes)
+        self.mapped_bytes = round_up(size_bytes, device.granularity_bytes)
+        self.device = device
+        self.pieces: list[tuple[int, int]] = []
+        with device.current():
+            reserved = device.driver.cuMemAddressReserve(self.mapped_bytes, 0, 0, 0)
+            self.address = int(device.call("reserve addresses", reserved))
+        free = weakref.finalize(self, _free, device, self.address, self.mapped_bytes, self.pieces)
         # A process that ends leaves its mappings to the driver, whose library may be gone already.
-        unmap.atexit = False
+        free.atexit = False
+
+    def map(self, handle: Any, size_bytes: int, *, offset: int = 0) -> None:
+        """Put the memory of handle, all size_bytes of it, behind a part of the addresses."""
+        address = self.address + offset
+        with self.device.current():
+            self.device.call("map device memory", self.device.driver.cuMemMap(address, size_bytes, 0, handle, 0))
+        self.pieces.append((address, size_bytes))
+
+    def allow(self, *, writable: bool) -> None:
+        """Let the GPU read what is mapped, and write to it if so said."""
+        access = [_access(self.device, writable=writable)]
+        with self.device.current():
+            allowed = self.device.driver.cuMemSetAccess(self.address, self.mapped_bytes, access, 1)
+            self.device.call("make device memory accessible", allowed)
+
+    def unmap(self) -> None:
+        """Take what is mapped away, once the GPU has finished; the addresses stay."""
+        _unmap(self.device, self.pieces)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -27,14 +49,23 @@ class CudaRange:
         return {"shape": (self.size_bytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
 
 
+class CudaRange(Addresses):
+    """size_bytes of device memory at address. With the last array made of it, it is unmapped."""
+
+    def __init__(self, device: Device, handle: Any, size_bytes: int, *, writable: bool) -> None:
+        super().__init__(device, size_bytes)
+        self.map(handle, self.mapped_bytes)
+        self.allow(writable=writable)
+
+
 class CudaMemory:
     """A segment's memory, as memoryview is a memfd's: released once, and kept while arrays of it are left."""
 
-    def __init__(self, range_: CudaRange) -> None:
-        self._range: CudaRange | None = range_
+    def __init__(self, range_: Addresses) -> None:
+        self._range: Addresses | None = range_
 
     @property
-    def range(self) -> CudaRange:
+    def range(self) -> Addresses:
         """Raises ValueError after release."""
         if self._range is None:
             raise ValueError("the memory was released")
@@ -54,25 +85,6 @@ def round_up(size_bytes: int, unit_bytes: int) -> int:
     return max(1, -(-size_bytes // unit_bytes)) * unit_bytes
 
 
-def _map(device: Device, handle: Any, mapped_bytes: int, *, writable: bool) -> int:
-    driver = device.driver
-    with device.current():
-        address = device.call("reserve addresses", driver.cuMemAddressReserve(mapped_bytes, 0, 0, 0))
-        try:
-            device.call("map device memory", driver.cuMemMap(address, mapped_bytes, 0, handle, 0))
-            try:
-                access = driver.cuMemSetAccess(address, mapped_bytes, [_access(device, writable=writable)], 1)
-                device.call("make device memory accessible", access)
-            except BaseException:
-                # The first failure is the one to tell, whatever comes of undoing.
-                driver.cuMemUnmap(address, mapped_bytes)
-                raise
-        except BaseException:
-            driver.cuMemAddressFree(address, mapped_bytes)
-            raise
-    return int(address)
-
-
 def _access(device: Device, *, writable: bool) -> Any:
     driver = device.driver
     flags = driver.CUmemAccess_flags
@@ -83,10 +95,16 @@ def _access(device: Device, *, writable: bool) -> Any:
     return access
 
 
-def _unmap(device: Device, address: int, mapped_bytes: int) -> None:
+def _unmap(device: Device, pieces: list[tuple[int, int]]) -> None:
     driver = device.driver
     with device.current():
         # Whatever still runs may read there: to unmap under it would be a fault that ends every process of the GPU.
         device.call("wait for the GPU", driver.cuCtxSynchronize())
-        device.call("unmap device memory", driver.cuMemUnmap(address, mapped_bytes))
-        device.call("free addresses", driver.cuMemAddressFree(address, mapped_bytes))
+        while pieces:
+            device.call("unmap device memory", driver.cuMemUnmap(*pieces.pop()))
+
+
+def _free(device: Device, address: int, mapped_bytes: int, pieces: list[tuple[int, int]]) -> None:
+    _unmap(device, pieces)
+    with device.current():
+        device.call("free addresses", device.driver.cuMemAddressFree(address, mapped_bytes))

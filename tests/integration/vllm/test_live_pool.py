@@ -1,120 +1,28 @@
 """An engine that starts on a live pool: it writes to none of its pages, and requests of the other side go on."""
 
-import asyncio
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from random import Random
-
 import pytest
 
-from splitwiser.bench.verify.pool import PoolView, pool_view
-from splitwiser.rpc.client import Client
-from splitwiser.v1.inference_pb2 import GenerateRequest, TokenIds
-from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
+from tests.support.live_pool import (
+    check_a_start_writes_to_no_page,
+    check_decode_restarts_while_prefill_holds_granted_pages,
+    check_prefill_restarts_while_decode_runs,
+    check_requests_of_a_dead_decode_go_on_in_mid_stream,
+)
 from tests.support.stack import RunningStack
-
-RESTART_TIMEOUT_S = 240
-# No page that holds KV of the model is a row of equal bytes.
-PATTERN = 0x5A
-
-
-def request(number: int, prompt_tokens: int, max_tokens: int) -> GenerateRequest:
-    random = Random(number)
-    return GenerateRequest(
-        token_ids=TokenIds(ids=[random.randrange(1, 512) for _ in range(prompt_tokens)]),
-        sampling=SamplingParams(temperature=0),
-        stop=StopConditions(max_tokens=max_tokens, ignore_eos=True),
-    )
-
-
-async def tokens_of(client: Client, message: GenerateRequest) -> list[int]:
-    stream = client.generate(message, timeout_s=600)
-    return [token_id async for answer in stream for token_id in answer.token_ids]
-
-
-async def all_tokens_of(client: Client, messages: list[GenerateRequest]) -> list[list[int]]:
-    return await asyncio.gather(*(tokens_of(client, message) for message in messages))
-
-
-def kill(stack: RunningStack, instance: str) -> int:
-    pid = stack.pid(instance)
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    give_up_s = time.monotonic() + RESTART_TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < give_up_s, "not in time"
-        await asyncio.sleep(0.05)
-
-
-async def restarted(stack: RunningStack, instance: str, dead_pid: int) -> None:
-    await until(lambda: stack.is_ready(instance) and stack.pid(instance) != dead_pid)
-
-
-@pytest.fixture
-def pool(stack: RunningStack) -> Iterator[PoolView]:
-    with pool_view(stack.pid("store")) as pool:
-        yield pool
 
 
 @pytest.mark.parametrize("instance", ["prefill-0", "decode-0"])
-async def test_a_start_writes_to_no_page(stack: RunningStack, pool: PoolView, instance: str) -> None:
-    pool.fill(PATTERN)
-    await restarted(stack, instance, kill(stack, instance))
-    assert pool.written_pages() == set()
-    async with Client(stack.address) as client:
-        assert len(await tokens_of(client, request(0, 40, 40))) == 40
-    assert len(pool.written_pages()) == pool.layout.pages_for(79), "the same pages are what requests write to"
+async def test_a_start_writes_to_no_page(stack: RunningStack, instance: str) -> None:
+    await check_a_start_writes_to_no_page(stack, instance)
 
 
 async def test_prefill_restarts_while_decode_runs(stack: RunningStack) -> None:
-    running = [request(number, 70, 3000) for number in range(6)]
-    async with Client(stack.address) as client:
-        answers = asyncio.create_task(all_tokens_of(client, running))
-        await until(lambda: stack.pages_in_use() > 0)
-        await asyncio.sleep(1)
-        await restarted(stack, "prefill-0", kill(stack, "prefill-0"))
-        assert not answers.done(), "the restart came too late to prove anything"
-        disturbed = await answers
-        assert disturbed == await all_tokens_of(client, running)
-    await stack.assert_nothing_is_left()
+    await check_prefill_restarts_while_decode_runs(stack, max_tokens=3000)
 
 
 async def test_decode_restarts_while_prefill_holds_granted_pages(stack: RunningStack) -> None:
-    prompts = [request(number, 900, 20) for number in range(8)]
-    async with Client(stack.address) as client:
-        dead = kill(stack, "decode-0")
-        answers = asyncio.create_task(all_tokens_of(client, prompts))
-        while (await stack.counts()).granted < 8 * 900 // 32:
-            assert stack.pid("decode-0") == dead or not stack.is_ready("decode-0")
-            await asyncio.sleep(0.05)
-        await restarted(stack, "decode-0", dead)
-        disturbed = await answers
-        assert disturbed == await all_tokens_of(client, prompts)
-    await stack.assert_nothing_is_left()
+    await check_decode_restarts_while_prefill_holds_granted_pages(stack)
 
 
 async def test_requests_of_a_dead_decode_go_on_in_mid_stream(stack: RunningStack) -> None:
-    prompts = [request(number, 100, 400) for number in range(6)]
-    async with Client(stack.address) as client:
-        undisturbed = await all_tokens_of(client, prompts)
-        received = 0
-
-        async def counted(message: GenerateRequest) -> list[int]:
-            nonlocal received
-            tokens: list[int] = []
-            async for answer in client.generate(message, timeout_s=600):
-                tokens += answer.token_ids
-                received += len(answer.token_ids)
-            return tokens
-
-        answers = [asyncio.create_task(counted(prompt)) for prompt in prompts]
-        await until(lambda: received > 6 * 50)
-        assert not any(answer.done() for answer in answers)
-        await restarted(stack, "decode-0", kill(stack, "decode-0"))
-        assert await asyncio.gather(*answers) == undisturbed
-    await stack.assert_nothing_is_left()
+    await check_requests_of_a_dead_decode_go_on_in_mid_stream(stack, max_tokens=400)

@@ -1,4 +1,4 @@
-"""Owns where the engine's weights and pool lie: in this machine's memory or a GPU's, as segments and as tensors."""
+"""Owns where an engine's weights and pool lie: in this machine's memory or a GPU's, as segments and as tensors."""
 
 import warnings
 from collections.abc import Callable
@@ -26,6 +26,12 @@ class Memory(Protocol):
     def tensor(self, segment: Segment) -> torch.Tensor:
         """The segment's bytes, [size_bytes], not copied. Views of them keep the segment mapped."""
 
+    def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
+        """Bytes that become the segment's, [size_bytes], and the call that makes them so.
+
+        Before that call, what is written to them reaches no other process, and what is read is of no meaning.
+        """
+
 
 class HostMemory:
     """Memory that a CPU computes on."""
@@ -40,6 +46,10 @@ class HostMemory:
 
     def tensor(self, segment: Segment) -> torch.Tensor:
         return _bytes_of(segment.buffer)
+
+    def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
+        """The segment itself: nothing that runs on a CPU warms up."""
+        return self.tensor(segment), lambda: None
 
 
 class GpuMemory:
@@ -63,6 +73,22 @@ class GpuMemory:
 
         assert isinstance(segment.memory, CudaMemory), segment.name
         return as_tensor(segment.memory)
+
+    def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
+        from splitwiser.memory.cuda.device import open_device
+        from splitwiser.memory.cuda.mapping import CudaMemory
+        from splitwiser.memory.cuda.stand_in import StandIn
+        from splitwiser.memory.cuda.tensors import as_tensor
+
+        memory = segment.memory
+        assert isinstance(memory, CudaMemory), segment.name
+        stand_in = StandIn(open_device(), memory.nbytes)
+
+        def become() -> None:
+            stand_in.become(memory.range)
+            segment.close()
+
+        return as_tensor(CudaMemory(stand_in)), become
 
 
 HOST = HostMemory()

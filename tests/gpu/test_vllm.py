@@ -1,0 +1,70 @@
+"""vLLM split on one GPU under MPS: right tokens, one pool, and starts that disturb nobody. Needs vLLM's GPU build."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from splitwiser.bench.verify.runner import VerifyOptions, run_verification
+from splitwiser.config.schema import Settings
+from splitwiser.engine.transformers.tiny import make_tiny
+from splitwiser.mps.attachment import clients
+from splitwiser.mps.daemon import own_daemon
+from tests.support.live_pool import (
+    check_a_start_writes_to_no_page,
+    check_decode_restarts_while_prefill_holds_granted_pages,
+    check_prefill_restarts_while_decode_runs,
+)
+from tests.support.stack import RunningStack, running_stack
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
+]
+# So many that the other worker starts in less time; a step takes about a millisecond.
+LONG_ANSWER_TOKENS = 20_000
+PATIENT = {"start_timeout_s": 300}
+ENGINE = {"kind": "vllm", "device": "cuda", "dtype": "bfloat16"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    model = make_tiny(tmp_path_factory.mktemp("models") / "llama", max_position_embeddings=32768)
+    engine = {**ENGINE, "model": str(model), "batch_invariant": True}
+    with running_stack(engine=engine, pool={"pages": 10240, "prefill_share": 0.2}, stack=PATIENT) as stack:
+        yield stack
+
+
+def test_both_workers_are_clients_of_the_daemon(stack: RunningStack) -> None:
+    attached = {each.pid for each in clients(own_daemon(stack.settings.run_dir / "mps"))}
+    assert {stack.pid("prefill-0"), stack.pid("decode-0")} <= attached
+
+
+@pytest.mark.parametrize("instance", ["prefill-0", "decode-0"])
+async def test_a_start_writes_to_no_page(stack: RunningStack, instance: str) -> None:
+    await check_a_start_writes_to_no_page(stack, instance)
+
+
+async def test_prefill_restarts_while_decode_runs(stack: RunningStack) -> None:
+    await check_prefill_restarts_while_decode_runs(stack, LONG_ANSWER_TOKENS)
+
+
+async def test_decode_restarts_while_prefill_holds_granted_pages(stack: RunningStack) -> None:
+    await check_decode_restarts_while_prefill_holds_granted_pages(stack)
+
+
+def no_progress(model: str, stage: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize("zero_pool", [False, True])
+async def test_split_tokens_are_those_of_one_vllm_and_lost_kv_is_noticed(tmp_path: Path, zero_pool: bool) -> None:
+    model = make_tiny(tmp_path / "model")
+    settings = Settings.model_validate({"engine": {**ENGINE, "model": str(model)}, "stack": PATIENT})
+    options = VerifyOptions(settings, requests=20, zero_pool=zero_pool, fail_fast=zero_pool)
+    report = await run_verification(options, no_progress)
+    (result,) = report.results
+    assert report.passed is not zero_pool, report.to_json()
+    assert result.handoff.pages > 0
