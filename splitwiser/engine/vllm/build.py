@@ -43,7 +43,7 @@ class Loaded:
 
 def prepare(settings: Settings) -> None:
     """Have vLLM imported, with the environment that it reads then."""
-    prepare_environment(settings.engine.threads)
+    prepare_environment(settings.engine)
     import_module("splitwiser.engine.vllm.start")
 
 
