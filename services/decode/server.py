@@ -7,6 +7,7 @@ from services.decode.servicer import DecodeServicer
 from splitwiser.engine.factory import Load
 from splitwiser.engine.factory import load as load_model
 from splitwiser.kv.handoff import Claims
+from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.telemetry import telemetry
@@ -27,6 +28,8 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         service = Service(
             decode_pb2.DESCRIPTOR.services_by_name["DecodeService"],
             decode_pb2_grpc.add_DecodeServiceServicer_to_server,
-            DecodeServicer(engine, claims, worker.registry, Links(), reports.tracing, metrics),
+            DecodeServicer(
+                engine, claims, Reports(worker.registry, metrics.registry_failed), Links(), reports.tracing, metrics
+            ),
         )
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

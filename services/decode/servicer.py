@@ -5,11 +5,11 @@ from typing import Any
 
 from services.decode.links import Links
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, kv_positions
-from splitwiser.errors import InvalidRequest, LayoutMismatch, RegistryUnavailable, SplitwiserError
+from splitwiser.errors import InvalidRequest, LayoutMismatch, SplitwiserError
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_from_proto
 from splitwiser.kv.handoff import Claims
-from splitwiser.kv.registry import Registry
+from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
 from splitwiser.rpc.propagation import incoming_context
 from splitwiser.telemetry import names
@@ -25,14 +25,14 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         self,
         engine: DecodeEngine,
         claims: Claims,
-        registry: Registry,
+        reports: Reports,
         links: Links,
         tracing: Tracing,
         metrics: DecodeMetrics,
     ) -> None:
         self._engine = engine
         self._claims = claims
-        self._registry = registry
+        self._reports = reports
         self._links = links
         self._tracing = tracing
         self._metrics = metrics
@@ -80,20 +80,14 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         """The request's pages, granted ones first, and when (wall clock, ns) enough pages of our own were free."""
         try:
             self._check(handle)
-            await self._claim_in_registry(request_id, handle)
             own = await self._engine.pages.reserve(self._engine.layout.pages_for(positions))
             reserved_ns = time.time_ns()
-            return await self._claims.claim(handle, own), reserved_ns
+            pages = await self._claims.claim(handle, own)
+            self._reports.claimed(request_id, handle.epoch)
+            return pages, reserved_ns
         except SplitwiserError as error:
             self._metrics.refused(error.reason)
             raise
-
-    async def _claim_in_registry(self, request_id: str, handle: KvHandle) -> None:
-        # The store is the fence, so a silent Redis costs its early refusal and nothing else.
-        try:
-            await self._registry.claim(request_id, handle.epoch)
-        except RegistryUnavailable:
-            self._metrics.registry_failed()
 
     def _count_claim(self, handle: KvHandle, pages: tuple[int, ...], queue_s: float, claim_s: float) -> None:
         moved = sum(mine != granted for mine, granted in zip(pages, handle.pages, strict=False))

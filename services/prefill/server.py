@@ -6,6 +6,7 @@ from services.prefill.servicer import PrefillServicer
 from splitwiser.engine.factory import Load
 from splitwiser.engine.factory import load as load_model
 from splitwiser.kv.handoff import Grants
+from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.telemetry import telemetry
@@ -27,6 +28,8 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         service = Service(
             prefill_pb2.DESCRIPTOR.services_by_name["PrefillService"],
             prefill_pb2_grpc.add_PrefillServiceServicer_to_server,
-            PrefillServicer(engine, grants, worker.registry, reports.tracing, metrics),
+            PrefillServicer(
+                engine, grants, Reports(worker.registry, metrics.registry_failed), reports.tracing, metrics
+            ),
         )
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

@@ -4,11 +4,11 @@ import time
 from typing import Any
 
 from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob
-from splitwiser.errors import DuplicateRequest, InvalidRequest, RegistryUnavailable
+from splitwiser.errors import DuplicateRequest, InvalidRequest
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_to_proto
 from splitwiser.kv.handoff import Grants
-from splitwiser.kv.registry import Registry
+from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
 from splitwiser.rpc.propagation import incoming_context
 from splitwiser.telemetry import names
@@ -21,11 +21,11 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
     """Keeps a request until decode has claimed its pages; a caller that leaves before that frees them."""
 
     def __init__(
-        self, engine: PrefillEngine, grants: Grants, registry: Registry, tracing: Tracing, metrics: PrefillMetrics
+        self, engine: PrefillEngine, grants: Grants, reports: Reports, tracing: Tracing, metrics: PrefillMetrics
     ) -> None:
         self._engine = engine
         self._grants = grants
-        self._registry = registry
+        self._reports = reports
         self._tracing = tracing
         self._metrics = metrics
         self._in_flight: set[str] = set()
@@ -79,7 +79,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
     async def _hand_off(self, job: PrefillJob, prefilled: Prefilled, context: Any) -> None:
         start_ns = time.time_ns()
         async with self._grants.granted(job.request_id, prefilled.pages, len(job.token_ids)) as (handle, claimed):
-            await self._register(handle)
+            self._reports.granted(handle)
             end_ns = time.time_ns()
             self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
             self._metrics.granted()
@@ -90,14 +90,6 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             finally:
                 if not claimed.is_set():
                     self._metrics.withdrawn()
-
-    async def _register(self, handle: KvHandle) -> None:
-        # Redis only says where the KV is: without it the handle still travels by the router, and the store still
-        # lets it be claimed once.
-        try:
-            await self._registry.grant(handle.handle_id, handle)
-        except RegistryUnavailable:
-            self._metrics.registry_failed()
 
 
 def _job(request: prefill_pb2.PrefillRequest) -> PrefillJob:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from splitwiser.bench.generated import CONVERSATION_RATE_PER_S, generate
+from splitwiser.bench.handoff import HandoffOptions, HandoffReport, measure_handoff
 from splitwiser.bench.load import LoadObserver, LoadRun
 from splitwiser.bench.records import RequestRecord
 from splitwiser.bench.report import Limits, LoadReport, summarise
@@ -23,11 +24,13 @@ from splitwiser.errors import ConfigurationError
 from splitwiser.rpc.client import Client
 
 __all__ = [
+    "HandoffOptions",
     "LoadOptions",
     "LoadResult",
     "RestartOptions",
     "RouterBenchOptions",
     "VerifyOptions",
+    "bench_handoff",
     "bench_load",
     "bench_restart",
     "bench_router",
@@ -107,6 +110,11 @@ async def bench_router(options: RouterBenchOptions | None = None) -> RouterRepor
 async def bench_restart(options: RestartOptions) -> RestartReport:
     """Measure how soon a killed decode worker's successor answers, over stacks of its own."""
     return await measure_restart(options)
+
+
+async def bench_handoff(options: HandoffOptions) -> HandoffReport:
+    """Measure hand-offs one by one, over an idle stack of its own with the sim engine."""
+    return await measure_handoff(options)
 
 
 async def verify(options: VerifyOptions, on_progress: Progress | None = None) -> VerifyReport:

@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from splitwiser.bench.commands import (
+    HandoffOptions,
     LoadOptions,
     RestartOptions,
     RouterBenchOptions,
     VerifyOptions,
+    bench_handoff,
     bench_load,
     bench_restart,
     bench_router,
@@ -39,6 +41,11 @@ async def show_load(options: LoadOptions, *, per_request: bool, json: bool) -> N
 async def show_router(options: RouterBenchOptions, *, json: bool) -> None:
     """Measure the router and print its figures."""
     _print((await bench_router(options)).to_json(), json=json)
+
+
+async def show_handoff(options: HandoffOptions, *, json: bool) -> None:
+    """Measure hand-offs and print the figures."""
+    _print((await bench_handoff(options)).to_json(), json=json)
 
 
 async def show_restart(options: RestartOptions, *, json: bool) -> None:

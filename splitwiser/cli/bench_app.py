@@ -97,6 +97,22 @@ def router(
 
 
 @bench_app.command()
+def handoff(
+    requests: Annotated[int, typer.Option(min=1, help="Hand-offs to time, one by one.")] = 50,
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Of each request.")] = 4096,
+    page_tokens: Annotated[int, typer.Option(min=1, help="Of each page.")] = 16,
+    json: options.Json = False,
+) -> None:
+    """Measure the way from grant to adopted pages, and its parts, over the sim engine, on a stack of its own."""
+    from splitwiser.bench.commands import HandoffOptions
+    from splitwiser.cli.bench import show_handoff
+    from splitwiser.cli.running import run
+
+    measured = HandoffOptions(requests=requests, prompt_tokens=prompt_tokens, page_tokens=page_tokens)
+    run(show_handoff(measured, json=json))
+
+
+@bench_app.command()
 def restart(
     engine: options.Engine = None,
     model: options.Model = None,

@@ -10,9 +10,12 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 'ok'
 """
 
+# The report of a claim may have come before the one of its grant.
 GRANT = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-redis.call('HSET', KEYS[1], 'state', 'granted', 'store', ARGV[2], 'handle', ARGV[3], 'epoch', ARGV[4])
+local state, epoch = unpack(redis.call('HMGET', KEYS[1], 'state', 'epoch'))
+if not state then return 'missing' end
+if state ~= 'claimed' or epoch ~= ARGV[4] then state = 'granted' end
+redis.call('HSET', KEYS[1], 'state', state, 'store', ARGV[2], 'handle', ARGV[3], 'epoch', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 'ok'
 """

@@ -1,7 +1,7 @@
 """Owns the contract of the registry: where each request's KV is, for the router and the workers to look up.
 
-It refuses early what the store would refuse anyway; the store stays the fence, so a registry that forgets costs a
-request nothing but that. An entry holds ids, no tokens, and lives as long as its lease is renewed.
+The store is the fence: a registry that forgets, or is late, costs a request nothing. An entry holds ids, no tokens, and
+lives as long as its lease is renewed.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,10 @@ class Registry(Protocol):
         """Enter a new request. Raises DuplicateRequest while one of that id is in flight."""
 
     async def grant(self, request_id: str, handle: KvHandle) -> None:
-        """Enter where the KV is. Does nothing for a request that is not open any more: its router has gone."""
+        """Enter where the KV is. Does nothing for a request that is not open any more: its router has gone.
+
+        A claim of the same epoch that came first stays.
+        """
 
     async def claim(self, request_id: str, epoch: Epoch) -> None:
         """Mark the KV as taken over. Raises StaleHandle if it was before, or if another epoch is granted now.

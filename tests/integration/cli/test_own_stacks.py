@@ -76,6 +76,14 @@ async def test_the_router_bench_prints_its_figures(tmp_path: Path) -> None:
     assert ended.json["grant_to_first_step_ms_p50"] > 0
 
 
+async def test_the_hand_off_bench_prints_the_whole_and_its_parts(tmp_path: Path) -> None:
+    ended = await run(tmp_path, "bench", "handoff", "--requests", "5", "--json")
+    assert ended.code == 0, ended.errors
+    assert (ended.json["handoffs"], ended.json["pages"]) == (5, 256)
+    parts = sum(ended.json[f"{part}_ms_p50"] for part in ("grant", "way", "reserve", "claim"))
+    assert 0 < parts < 3 * ended.json["grant_to_adopted_ms_p50"]
+
+
 @pytest.mark.slow
 async def test_a_spare_serves_again_in_less_than_half_of_a_cold_start(tmp_path: Path) -> None:
     ended = await run(tmp_path, "bench", "restart", "--runs", "1", "--json")

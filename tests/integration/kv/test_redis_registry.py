@@ -87,6 +87,16 @@ async def test_a_lost_entry_or_grant_does_not_stand_in_the_way(real: Redis) -> N
         await real.registry.claim("r1", HANDLE.epoch)
 
 
+async def test_a_claim_that_overtakes_its_grant_stays_a_claim(real: Redis) -> None:
+    await real.registry.open("r1")
+    await real.registry.claim("r1", HANDLE.epoch)
+    await real.registry.grant("r1", HANDLE)
+    entry = await real.entry()
+    assert (entry[b"state"], entry[b"handle"]) == (b"claimed", b"r1")
+    await real.registry.grant("r1", AGAIN)
+    assert (await real.entry())[b"state"] == b"granted"
+
+
 async def test_a_grant_after_the_request_was_forgotten_leaves_nothing(real: Redis) -> None:
     await real.registry.open("r1")
     await real.registry.forget("r1")
