@@ -107,7 +107,10 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
         max_model_len=min(info.max_tokens, pool.pages * pool.page_tokens),
         block_size=pool.page_tokens,
         num_gpu_blocks_override=pool.pages,
+        # Only its presence matters: the cache has that many blocks, whatever is free.
         kv_cache_memory_bytes=1,
+        # vLLM would ask for this part of the GPU to be free, and other sides may be up.
+        gpu_memory_utilization=0.001,
         enable_prefix_caching=False,
         max_num_seqs=settings.decode.max_batch,
         max_num_batched_tokens=max(settings.prefill.chunk_tokens, settings.decode.max_batch),
