@@ -93,6 +93,18 @@ class Goodput(Record):
     ratio: Interval | None
 
 
+class PhaseProfile(Record):
+    """One phase under Nsight Compute: means over its kernels, weighted by their time."""
+
+    phase: str
+    prompt_tokens: int
+    batch: int
+    kernels: int
+    kernels_ms: float
+    sm_percent: float
+    dram_percent: float
+
+
 class Machine(Record):
     """What it was measured on. gpu is empty on a machine without one."""
 
@@ -116,7 +128,7 @@ class Result(Record):
     versions: dict[str, str]
     definition: dict[str, Any]
     samples: list[Sample] = []
-    profile: list[dict[str, Any]] = []
+    profile: list[PhaseProfile] = []
     goodput: Goodput | None = None
     goodput_ratio_vs_chunked: float | None = None
     notes: list[str] = []

@@ -13,6 +13,7 @@ from splitwiser.experiments.goodput import add_goodput
 from splitwiser.experiments.load import Sender, equal_requests
 from splitwiser.experiments.machine import now
 from splitwiser.experiments.measure import measure_of
+from splitwiser.experiments.profile import is_possible, profile
 from splitwiser.experiments.result import Result, Sample, write_result
 from splitwiser.experiments.schedule import Task, tasks
 from splitwiser.experiments.sides.target import Target, open_endpoint, open_side
@@ -49,6 +50,8 @@ class Run:
         if any(not task.is_done(self._result.samples) for task in self._tasks):
             together = self._definition.start == "together" or bool(self._result.endpoint)
             await (self._all_up() if together else self._one_after_the_other())
+        if is_possible(self._definition):
+            self._result.profile = await profile(self._definition, self._progress.say)
         self._result.complete, self._result.finished = True, now()
         add_goodput(self._result)
         write_result(self._result, self._folder)

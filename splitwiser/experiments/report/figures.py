@@ -9,6 +9,7 @@ from splitwiser.experiments.report.frontier import frontier
 from splitwiser.experiments.report.goodput import good_shares, goodput_bars
 from splitwiser.experiments.report.lines import lines
 from splitwiser.experiments.report.maps import share_map
+from splitwiser.experiments.report.phases import phases
 from splitwiser.experiments.report.timeline import timeline
 from splitwiser.experiments.result import Result
 
@@ -21,6 +22,7 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
         "share-map": share_map,
         "frontier": frontier,
         "recovery": recovery,
+        "phases": phases,
     }
     last = {"timeline": timeline, "pages": pages}
     for name, draw in first.items():

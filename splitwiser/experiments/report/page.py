@@ -89,7 +89,5 @@ def _foot(result: Result) -> Iterator[str]:
     yield "<h2>How it was measured</h2>"
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     yield f"<p><code>{escape(result.command)}</code></p><p class='soft'>{escape(versions)}</p>"
-    for row in result.profile:
-        yield f"<p>{escape(json.dumps(row))}</p>"
     whole = escape(json.dumps(result.definition, indent=2))
     yield f"<details><summary>The whole definition</summary><pre>{whole}</pre></details>"
