@@ -119,8 +119,8 @@ topologySpreadConstraints: {{- toYaml . | nindent 2 }}
 {{- if has .role (list "store" "prefill" "decode" "mps") -}}
 {{- $selector = merge (deepCopy $role.nodeSelector) $values.worker.nodeSelector -}}
 {{- $tolerations = concat $values.worker.tolerations $role.tolerations -}}
-{{- with include "splitwiser.gpuResource" .root -}}
-{{- $tolerations = append $tolerations (dict "key" . "operator" "Exists" "effect" "NoSchedule") -}}
+{{- if eq $values.device "gpu" -}}
+{{- $tolerations = append $tolerations (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule") -}}
 {{- end -}}
 {{- if and (eq $values.topology "pods") (ne .role "mps") -}}
 {{- $affinity = include "splitwiser.withNode" (dict "root" .root "role" .role "affinity" $affinity) | fromYaml -}}

@@ -1,7 +1,7 @@
 """Owns the calls of helm: what the chart renders to, and what it says when it refuses."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,12 @@ class Helm:
         *,
         kube_version: str = KUBE_VERSION,
         release: str = RELEASE,
-        command: Sequence[str] = ("template",),
     ) -> str:
         """What the chart renders to with these values, or this file of values."""
         source = ("--values", str(values)) if isinstance(values, Path) else ("--values", "-")
         stdin = "" if isinstance(values, Path) else yaml.safe_dump(dict(values))
         where = ("--namespace", NAMESPACE, "--kube-version", kube_version)
-        verb, *flags = command
-        return self.run(verb, release, str(CHART), *where, *source, *flags, stdin=stdin)
+        return self.run("template", release, str(CHART), *where, *source, stdin=stdin)
 
     def objects(self, values: Mapping[str, Any] | Path, **options: Any) -> list[Object]:
         """The objects of it."""
