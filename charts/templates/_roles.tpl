@@ -74,10 +74,6 @@ http: 8000
 - name: SPLITWISER_DRAIN__GRACE_S
   value: {{ include "splitwiser.drainSeconds" . | quote }}
 {{- end }}
-{{- if eq .role "router" }}
-- name: SPLITWISER_DRAIN__LAME_DUCK_S
-  value: {{ $values.router.lameDuckSeconds | quote }}
-{{- end }}
 {{- $ports := include "splitwiser.ports" . | fromYaml }}
 {{- if ne ($ports.metrics | int) 9090 }}
 - name: SPLITWISER_TELEMETRY__METRICS_PORT
@@ -94,7 +90,7 @@ http: 8000
 {{/* What is left of the grace period for requests in flight, with some seconds for the end itself. Takes root and role. */}}
 {{- define "splitwiser.drainSeconds" -}}
 {{- $role := include "splitwiser.role" . | fromYaml -}}
-{{- max 1 (sub $role.terminationGracePeriodSeconds (add 5 (default 0 $role.lameDuckSeconds))) -}}
+{{- max 1 (sub $role.terminationGracePeriodSeconds (add 5 (default 0 $role.preStopSeconds))) -}}
 {{- end -}}
 
 {{- define "splitwiser.modelEnv" -}}
@@ -116,7 +112,7 @@ http: 8000
 - {name: settings, mountPath: /etc/splitwiser/settings.json, subPath: settings.json, readOnly: true}
 - {name: {{ include "splitwiser.runVolume" . }}, mountPath: /run/splitwiser}
 - {name: {{ include "splitwiser.tmpVolume" . }}, mountPath: /tmp}
-{{- if $values.tls.enabled }}
+{{- if and $values.tls.enabled (ne .role "store") }}
 - {name: tls, mountPath: /etc/splitwiser/tls, readOnly: true}
 {{- end }}
 {{- if ne .role "router" }}

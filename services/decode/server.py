@@ -7,11 +7,12 @@ from services.decode.servicer import DecodeServicer
 from splitwiser.engine.factory import Load
 from splitwiser.engine.factory import load as load_model
 from splitwiser.kv.handoff import Claims
+from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.telemetry import telemetry
-from splitwiser.runtime.worker import attached, observe_steps, serve_worker
+from splitwiser.runtime.worker import attached, observe_steps, page_hasher, serve_worker
 from splitwiser.telemetry.metrics.decode import DecodeMetrics
 from splitwiser.v1 import decode_pb2, decode_pb2_grpc
 
@@ -22,14 +23,23 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
     async with telemetry(launch, metrics) as reports, attached(launch, "decode", load) as worker:
         observer = observe_steps(reports.timeline, metrics, worker.pages)
         engine = worker.loaded.decode_engine(worker.pages, observer)
-        claims = Claims(worker.store, worker.pages)
+        sharing = None
+        if launch.settings.pool.prefix_cache:
+            sharing = Sharing(worker.store, worker.pages, page_hasher(engine.layout, worker.store))
+        claims = Claims(worker.store, worker.pages, sharing.abandon if sharing else None)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)
         service = Service(
             decode_pb2.DESCRIPTOR.services_by_name["DecodeService"],
             decode_pb2_grpc.add_DecodeServiceServicer_to_server,
             DecodeServicer(
-                engine, claims, Reports(worker.registry, metrics.registry_failed), Links(), reports.tracing, metrics
+                engine,
+                claims,
+                sharing,
+                Reports(worker.registry, metrics.registry_failed),
+                Links(),
+                reports.tracing,
+                metrics,
             ),
         )
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

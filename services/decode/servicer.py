@@ -1,6 +1,8 @@
 """Owns DecodeService: a granted handle in, a claim, and tokens out by the caller's link."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from services.decode.links import Links
@@ -9,6 +11,7 @@ from splitwiser.errors import InvalidRequest, LayoutMismatch, SplitwiserError
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_from_proto
 from splitwiser.kv.handoff import Claims
+from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
 from splitwiser.rpc.propagation import incoming_context
@@ -25,13 +28,16 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         self,
         engine: DecodeEngine,
         claims: Claims,
+        sharing: Sharing | None,
         reports: Reports,
         links: Links,
         tracing: Tracing,
         metrics: DecodeMetrics,
     ) -> None:
+        """sharing: None keeps every page to its request."""
         self._engine = engine
         self._claims = claims
+        self._sharing = sharing
         self._reports = reports
         self._links = links
         self._tracing = tracing
@@ -56,31 +62,60 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
             raise InvalidRequest("out of range", field="first_index", help="only decode what goes on")
         arrived_ns = time.time_ns()
         positions = kv_positions(handle.tokens, stop, request.first_index)
-        pages, reserved_ns = await self._claim(request.request_id, handle, positions)
+        own, reserved_ns = await self._claim(request.request_id, handle, positions)
         claimed_ns = time.time_ns()
-        self._count_claim(handle, pages, (reserved_ns - arrived_ns) / 1e9, (claimed_ns - reserved_ns) / 1e9)
-        try:
+        self._count_claim(handle, own, (reserved_ns - arrived_ns) / 1e9, (claimed_ns - reserved_ns) / 1e9)
+        with self._held(handle, own, request.first_token_id) as token_ids:
+            sink = link.sink(request.stream_id)
+
+            def on_token(token_id: int) -> None:
+                token_ids.append(token_id)
+                sink(token_id)
+
             job = DecodeJob(
                 request_id=request.request_id,
                 first_token=request.first_token_id,
                 prompt_tokens=handle.tokens,
-                pages=pages,
+                pages=(*handle.shared, *own),
                 sampling=sampling,
                 stop=stop,
-                on_token=link.sink(request.stream_id),
+                on_token=on_token,
                 priority=request.priority,
                 first_index=request.first_index,
             )
             decoded = await self._engine.decode(job)
-        finally:
-            self._engine.pages.free(pages)
         return self._answer(request.request_id, handle, decoded, (arrived_ns, reserved_ns, claimed_ns))
 
+    @contextmanager
+    def _held(self, handle: KvHandle, own: tuple[int, ...], first_token: int) -> Iterator[list[int]]:
+        """Give the request's own pages back in the end. The list takes its tokens as they come, after the first."""
+        token_ids = [first_token]
+        if self._sharing is None:
+            try:
+                yield token_ids
+            finally:
+                self._engine.pages.free(own)
+            return
+        shared = self._sharing.share(handle, own)
+        try:
+            yield token_ids
+        except Exception:
+            # The engine broke, perhaps within a step: what it has written last is not to be trusted.
+            shared.end(())
+            raise
+        except BaseException:
+            shared.end(token_ids[:-1])
+            raise
+        else:
+            # The last token was never fed back, so it has no KV.
+            shared.end(token_ids[:-1])
+
     async def _claim(self, request_id: str, handle: KvHandle, positions: int) -> tuple[tuple[int, ...], int]:
-        """The request's pages, granted ones first, and when (wall clock, ns) enough pages of our own were free."""
+        """The request's own pages, granted ones first, and when (wall clock, ns) enough pages of our own were free."""
         try:
             self._check(handle)
-            own = await self._engine.pages.reserve(self._engine.layout.pages_for(positions))
+            count = self._engine.layout.pages_for(positions) - len(handle.shared)
+            own = await self._engine.pages.reserve(count)
             reserved_ns = time.time_ns()
             pages = await self._claims.claim(handle, own)
             self._reports.claimed(request_id, handle.epoch)
@@ -91,7 +126,9 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
 
     def _count_claim(self, handle: KvHandle, pages: tuple[int, ...], queue_s: float, claim_s: float) -> None:
         moved = sum(mine != granted for mine, granted in zip(pages, handle.pages, strict=False))
-        self._metrics.claimed(queue_s, claim_s, len(handle.pages), moved * self._engine.layout.page_bytes)
+        self._metrics.claimed(
+            queue_s, claim_s, len(handle.shared) + len(handle.pages), moved * self._engine.layout.page_bytes
+        )
 
     def _check(self, handle: KvHandle) -> None:
         if handle.layout_hash != self._engine.layout.hash:

@@ -1,6 +1,7 @@
 """Owns PrefillService: one prompt in, its first token and the handle of its pages out."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob
@@ -8,6 +9,7 @@ from splitwiser.errors import DuplicateRequest, InvalidRequest
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_to_proto
 from splitwiser.kv.handoff import Grants
+from splitwiser.kv.prefix_lookup import Lookups
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
 from splitwiser.rpc.propagation import incoming_context
@@ -21,10 +23,18 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
     """Keeps a request until decode has claimed its pages; a caller that leaves before that frees them."""
 
     def __init__(
-        self, engine: PrefillEngine, grants: Grants, reports: Reports, tracing: Tracing, metrics: PrefillMetrics
+        self,
+        engine: PrefillEngine,
+        grants: Grants,
+        lookups: Lookups | None,
+        reports: Reports,
+        tracing: Tracing,
+        metrics: PrefillMetrics,
     ) -> None:
+        """lookups: None computes every prompt from its first token on."""
         self._engine = engine
         self._grants = grants
+        self._lookups = lookups
         self._reports = reports
         self._tracing = tracing
         self._metrics = metrics
@@ -43,8 +53,18 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             self._in_flight.discard(request.request_id)
 
     async def _prefill(self, request: prefill_pb2.PrefillRequest, context: Any) -> None:
-        job, stop = _job(request), convert.stop_from_proto(request.stop)
-        arrived_ns = time.time_ns()
+        job, arrived_ns = _job(request), time.time_ns()
+        if self._lookups is None:
+            await self._run(job, request, context, arrived_ns)
+            return
+        async with self._lookups.found(job.request_id, job.token_ids) as found:
+            job = replace(job, shared=found.pages)
+            self._metrics.looked_up(len(job.token_ids), self._cached_tokens(job))
+            found.claimed = await self._run(job, request, context, arrived_ns)
+
+    async def _run(self, job: PrefillJob, request: prefill_pb2.PrefillRequest, context: Any, arrived_ns: int) -> bool:
+        """Whether decode took the request over; if not, its first token was its last."""
+        stop = convert.stop_from_proto(request.stop)
         prefilled = await self._engine.prefill(job)
         finish_reason = stop.reason(prefilled.first_token, job.first_index + 1)
         granting = False
@@ -56,6 +76,10 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
                 self._engine.pages.free(prefilled.pages)
         if granting:
             await self._hand_off(job, prefilled, context)
+        return granting
+
+    def _cached_tokens(self, job: PrefillJob) -> int:
+        return len(job.shared) * self._engine.layout.page_tokens
 
     def _first_token(
         self, job: PrefillJob, prefilled: Prefilled, arrived_ns: int, finish_reason: Any
@@ -73,6 +97,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             finish_reason=convert.finish_to_proto(finish_reason),
             queue_ms=(started_ns - arrived_ns) / 1e6,
             prefill_ms=(ended_ns - started_ns) / 1e6,
+            cached_tokens=self._cached_tokens(job),
         )
         return prefill_pb2.PrefillResponse(first_token=first)
 

@@ -46,6 +46,8 @@ def _on_loop(store: StoreServer) -> Callable[[], Mapping[str, int]]:
             "prefill": counts.prefill,
             "granted": counts.granted,
             "decode": counts.decode,
+            "cached": counts.cached,
+            "shared": counts.shared,
         }
 
     return lambda: asyncio.run_coroutine_threadsafe(read(), loop).result(SCRAPE_TIMEOUT_S)

@@ -46,6 +46,8 @@ class PoolSettings(Section):
     """Tokens of one page; the vllm engine's default is 32."""
     prefill_share: Share = 0.5
     """Part of the pool that the prefill workers own together; the decode workers own the rest."""
+    prefix_cache: bool = True
+    """Keep full pages for prompts that begin alike. They take no memory away: pages that are needed are evicted."""
 
 
 class PrefillSettings(Section):
@@ -258,3 +260,8 @@ class Settings(Section):
     def decode_pages(self) -> int:
         """Pages that one decode worker owns."""
         return (self.pool.pages - self.prefill_pages * self.prefill.workers) // self.decode.workers
+
+    @property
+    def pinned_pages(self) -> int:
+        """Pages that prompts on their way to decode may have pinned together. Decode can always get its others back."""
+        return self.decode_pages // 4 if self.pool.prefix_cache else 0

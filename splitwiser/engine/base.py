@@ -52,7 +52,7 @@ class PrefillJob:
     """One prompt. priority: lower first.
 
     first_index: which token of its request it yields. Above 0 a request is resumed, and token_ids ends with the tokens
-    before that one.
+    before that one. shared: full pages that hold the KV of its first tokens, but not of all; others read them too.
     """
 
     request_id: str
@@ -60,6 +60,7 @@ class PrefillJob:
     sampling: Sampling
     priority: int = 0
     first_index: int = 0
+    shared: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class StepSpan:
 
 @dataclass(frozen=True, slots=True)
 class Prefilled:
-    """A prompt's result. pages hold the KV of every prompt token and are still prefill's own."""
+    """A prompt's result. pages are still prefill's own; the job's shared ones and they hold the KV of every token."""
 
     first_token: int
     pages: tuple[int, ...]

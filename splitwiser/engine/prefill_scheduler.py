@@ -59,7 +59,9 @@ class PrefillScheduler:
         if not job.token_ids:
             raise InvalidRequest("the prompt is empty", help="send at least one token", field="token_ids")
         self._pages.require(self._layout.pages_for(len(job.token_ids)))
-        prompt = Prompt(job, (job.priority, self._arrivals), on_done)
+        done = len(job.shared) * self._layout.page_tokens
+        assert done < len(job.token_ids), (job.request_id, done)
+        prompt = Prompt(job, (job.priority, self._arrivals), on_done, tokens_done=done)
         self._arrivals += 1
         insort(self._prompts, prompt, key=attrgetter("rank"))
         return prompt
@@ -101,7 +103,7 @@ class PrefillScheduler:
                 prompt.on_done(Prefilled(first_token, prompt.pages, tuple(prompt.chunks)))
 
     def _obtain_pages(self, prompt: Prompt) -> bool:
-        count = self._layout.pages_for(len(prompt.job.token_ids))
+        count = self._layout.pages_for(len(prompt.job.token_ids)) - len(prompt.job.shared)
         if not prompt.pages and self._pages.can_allocate(count):
             prompt.pages = self._pages.allocate(count)
         return bool(prompt.pages)
@@ -109,7 +111,8 @@ class PrefillScheduler:
     def _chunk(self, prompt: Prompt, budget: int) -> PrefillChunk:
         job, start = prompt.job, prompt.tokens_done
         end = min(start + budget, len(job.token_ids))
-        return PrefillChunk(job.request_id, job.token_ids, start, end, prompt.pages, job.sampling, job.first_index)
+        pages = (*job.shared, *prompt.pages)
+        return PrefillChunk(job.request_id, job.token_ids, start, end, pages, job.sampling, job.first_index)
 
     def _drop(self, prompt: Prompt) -> None:
         self._prompts.remove(prompt)

@@ -16,7 +16,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class KvHandle:
-    """Granted pages. handle_id says whose they are, epoch which grant it was."""
+    """Granted pages. handle_id says whose they are, epoch which grant it was.
+
+    shared: pages before them that others read as well, and that change no owner.
+    """
 
     store: str
     handle_id: str
@@ -25,3 +28,4 @@ class KvHandle:
     tokens: int
     layout_hash: str
     granted_monotonic_ns: int
+    shared: tuple[int, ...] = ()

@@ -22,6 +22,7 @@ def handle_to_proto(handle: KvHandle) -> kv_pb2.KvHandle:
         tokens=handle.tokens,
         layout_hash=handle.layout_hash,
         granted_monotonic_ns=handle.granted_monotonic_ns,
+        shared=handle.shared,
     )
 
 
@@ -35,4 +36,5 @@ def handle_from_proto(proto: kv_pb2.KvHandle) -> KvHandle:
         tokens=proto.tokens,
         layout_hash=proto.layout_hash,
         granted_monotonic_ns=proto.granted_monotonic_ns,
+        shared=tuple(proto.shared),
     )

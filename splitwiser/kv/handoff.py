@@ -108,18 +108,30 @@ class Grants:
 class Claims:
     """Decode's side: takes granted pages over, giving as many free ones back."""
 
-    def __init__(self, ledger: LedgerClient, pages: OwnedPages) -> None:
+    def __init__(
+        self,
+        ledger: LedgerClient,
+        pages: OwnedPages,
+        abandon: Callable[[KvHandle, tuple[int, ...]], None] | None = None,
+    ) -> None:
+        """abandon: gives back what was claimed for a caller that is gone; by default, all of it becomes free."""
         self._ledger = ledger
         self._pages = pages
         self._background = Background()
+        self._abandon = abandon or (lambda handle, pages: self._pages.free(pages))
 
     async def claim(self, handle: KvHandle, own: tuple[int, ...]) -> tuple[int, ...]:
-        """Exchange len(handle.pages) of own (reserved, in use) for the granted pages; return all pages of the request.
+        """Exchange len(handle.pages) of own (reserved, in use) for the granted pages; return the request's own pages.
 
-        The result starts with the granted pages in their order; what is left of own follows as room to grow. If the
-        store refuses, or the caller is cancelled, own or what came in its place is free again.
+        The result starts with the granted pages in their order; what is left of own follows as room to grow. Before
+        them belong the pages of handle.shared, which are not owned. If the store refuses, or the caller is cancelled,
+        own or what came in its place is given back.
         """
-        return await self._background.finish_or_undo(self._claim(handle, own), self._free)
+
+        async def undo(pages: tuple[int, ...]) -> None:
+            self._abandon(handle, pages)
+
+        return await self._background.finish_or_undo(self._claim(handle, own), undo)
 
     async def _claim(self, handle: KvHandle, own: tuple[int, ...]) -> tuple[int, ...]:
         give, room = own[: len(handle.pages)], own[len(handle.pages) :]
@@ -131,6 +143,3 @@ class Claims:
         self._pages.hand_over(give)
         self._pages.adopt(handle.pages)
         return handle.pages + room
-
-    async def _free(self, pages: tuple[int, ...]) -> None:
-        self._pages.free(pages)

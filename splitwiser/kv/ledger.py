@@ -54,6 +54,17 @@ class Ledger:
 
         Raises InvalidRequest, LayoutMismatch, DuplicateRequest (a live grant has that handle id) or ForeignPages.
         """
+        return self._grant(owner, handle_id, pages, tokens, layout_hash, shared=())
+
+    def _grant(
+        self,
+        owner: Owner,
+        handle_id: str,
+        pages: Sequence[int],
+        tokens: int,
+        layout_hash: str,
+        shared: tuple[int, ...],
+    ) -> KvHandle:
         self._require(owner, Role.PREFILL)
         self._check_layout(layout_hash)
         if not handle_id or not pages or tokens < 1:
@@ -63,7 +74,8 @@ class Ledger:
         self._take(owner, pages)
         self._grants += 1
         epoch = Epoch(self._incarnation, self._grants)
-        handle = KvHandle(self._store, handle_id, epoch, tuple(pages), tokens, layout_hash, self._monotonic_ns())
+        granted_ns = self._monotonic_ns()
+        handle = KvHandle(self._store, handle_id, epoch, tuple(pages), tokens, layout_hash, granted_ns, shared)
         self._live[epoch.counter] = Grant(handle, owner)
         self._live_ids.add(handle_id)
         return handle
@@ -78,7 +90,7 @@ class Ledger:
         grant = self._find(handle.handle_id, handle.epoch)
         self._check_layout(handle.layout_hash)
         pages = grant.handle.pages
-        if (handle.pages, handle.tokens) != (pages, grant.handle.tokens):
+        if (handle.pages, handle.tokens, handle.shared) != (pages, grant.handle.tokens, grant.handle.shared):
             raise self._refused(refusals.altered_handle(handle.handle_id))
         if len(give) != len(pages):
             raise self._refused(refusals.unequal_exchange(len(give), len(pages)))
@@ -125,10 +137,12 @@ class Ledger:
     def check(self) -> None:
         """Assert that every page is in exactly one place, and that the live grants agree with their ids."""
         grants = [grant.handle for grant in self._live.values()]
-        places: list[Collection[int]] = [self._free, *self._owned.values(), *(handle.pages for handle in grants)]
-        everywhere = sorted(page for place in places for page in place)
+        everywhere = sorted(page for place in self._places() for page in place)
         assert everywhere == list(range(self.total)), "a page is in two places, or in none"
         assert sorted(self._live_ids) == sorted(handle.handle_id for handle in grants), "a live id without its grant"
+
+    def _places(self) -> list[Collection[int]]:
+        return [self._free, *self._owned.values(), *(grant.handle.pages for grant in self._live.values())]
 
     def _find(self, handle_id: str, epoch: Epoch) -> Grant:
         if epoch.incarnation != self._incarnation:
@@ -146,10 +160,14 @@ class Ledger:
         return grant.handle.pages
 
     def _take(self, owner: Owner, pages: Sequence[int]) -> None:
+        self._check_owned(owner, pages)
+        if pages:
+            self._owned[owner].difference_update(pages)
+
+    def _check_owned(self, owner: Owner, pages: Sequence[int]) -> None:
         owned, named = self._owned.get(owner, set()), set(pages)
         if len(named) != len(pages) or not named <= owned:
             raise self._refused(refusals.foreign_pages(named - owned))
-        owned -= named
 
     def _give(self, owner: Owner, pages: Sequence[int]) -> None:
         self._owned.setdefault(owner, set()).update(pages)

@@ -32,7 +32,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pages by place; free + prefill + granted + decode == total. grants, claims and refusals count calls so far."""
+    """Pages by place: free + prefill + granted + decode + cached + shared == total.
+
+    Nobody's, but found by their content: shared pages, which a request reads, and cached ones, which none does now.
+    grants, claims and refusals count calls so far.
+    """
 
     total: int = 0
     free: int = 0
@@ -42,3 +46,5 @@ class Counts:
     grants: int = 0
     claims: int = 0
     refusals: int = 0
+    cached: int = 0
+    shared: int = 0

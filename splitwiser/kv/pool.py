@@ -1,6 +1,7 @@
 """Owns a worker's side of the pool: which pages are its own, which of those are free, and who waits for some.
 
-Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together all it owns.
+Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together all it owns. What it has
+handed over and not got back is lent.
 """
 
 import asyncio
@@ -13,12 +14,21 @@ from splitwiser.errors import PromptTooLong
 class OwnedPages:
     """The pages of one worker. All methods run on one event loop's thread."""
 
-    def __init__(self, pages: Iterable[int] = ()) -> None:
+    def __init__(
+        self, pages: Iterable[int] = (), *, capacity: int | None = None, unsure: int = 0, spare: int = 0
+    ) -> None:
+        """Own pages, and be due capacity of them: what is missing of these is lent, now as later.
+
+        unsure: pages of capacity that may not come back before others are served. spare: free pages to have at hand.
+        """
         self._free = deque(pages)
         self._in_use: set[int] = set()
         self._waiters: deque[tuple[int, asyncio.Future[tuple[int, ...]]]] = deque()
         self._freed_callbacks: list[Callable[[], None]] = []
-        self.capacity = len(self._free)
+        self._changed_callbacks: list[Callable[[], None]] = []
+        self._spare = spare
+        self._due = len(self._free) if capacity is None else capacity
+        self.capacity = self._due - unsure
 
     @property
     def free_count(self) -> int:
@@ -28,6 +38,13 @@ class OwnedPages:
     def in_use_count(self) -> int:
         return len(self._in_use)
 
+    @property
+    def recallable(self) -> int:
+        """Lent pages to get back now: for the first who waits, or to have some to spare."""
+        wanted = max(self._waiters[0][0] if self._waiters else 0, self._spare)
+        lent = self._due - len(self._free) - len(self._in_use)
+        return max(0, min(wanted - len(self._free), lent))
+
     def counts(self) -> dict[str, int]:
         """Pages by state, for metrics."""
         return {"free": self.free_count, "in_use": self.in_use_count}
@@ -35,6 +52,10 @@ class OwnedPages:
     def on_freed(self, callback: Callable[[], None]) -> None:
         """Call back each time that pages have become free and nobody waits for them in reserve."""
         self._freed_callbacks.append(callback)
+
+    def on_changed(self, callback: Callable[[], None]) -> None:
+        """Call back each time that recallable may have grown."""
+        self._changed_callbacks.append(callback)
 
     def require(self, count: int) -> None:
         """Raise PromptTooLong if count pages could never be free at once."""
@@ -60,6 +81,7 @@ class OwnedPages:
             return self._take(count)
         future: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
         self._waiters.append((count, future))
+        self._tell_changed()
         try:
             return await future
         except asyncio.CancelledError:
@@ -81,6 +103,7 @@ class OwnedPages:
         """Pages in use now belong to somebody else."""
         for page in pages:
             self._in_use.remove(page)
+        self._tell_changed()
 
     def adopt(self, pages: Iterable[int]) -> None:
         """Somebody else's pages are now this worker's, in use."""
@@ -96,6 +119,7 @@ class OwnedPages:
     def _take(self, count: int) -> tuple[int, ...]:
         pages = tuple(self._free.popleft() for _ in range(count))
         self._in_use.update(pages)
+        self._tell_changed()
         return pages
 
     def _serve_waiters(self) -> None:
@@ -103,6 +127,11 @@ class OwnedPages:
             count, future = self._waiters.popleft()
             if not future.done():
                 future.set_result(self._take(count))
+        self._tell_changed()
         if not self._waiters:
             for callback in self._freed_callbacks:
                 callback()
+
+    def _tell_changed(self) -> None:
+        for callback in self._changed_callbacks:
+            callback()

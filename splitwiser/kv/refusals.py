@@ -50,6 +50,20 @@ def unequal_exchange(given: int, taken: int) -> InvalidRequest:
     return InvalidRequest(f"gives {given} pages for {taken}", help="give as many pages as the handle has")
 
 
+def looked_up(handle_id: str) -> DuplicateRequest:
+    return DuplicateRequest(f"handle {handle_id} is looked up already", help="grant or forget it first")
+
+
+def unread(handle_id: str, epoch: Epoch) -> UnknownHandle:
+    return UnknownHandle(
+        f"handle {handle_id} of epoch {epoch} has no look-up, or another claimed it", help="share what you claimed"
+    )
+
+
+def uneven_hashes(hashes: int, pages: int) -> InvalidRequest:
+    return InvalidRequest(f"{hashes} hashes for {pages} pages", help="give one hash for each page")
+
+
 def stale(handle_id: str, epoch: Epoch) -> StaleHandle:
     return StaleHandle(f"handle {handle_id} of epoch {epoch} is not live any more", help="prefill the prompt again")
 

@@ -55,7 +55,7 @@ class Answer:
         )
 
     def end(
-        self, outcome: Outcome | None, times: PhaseTimes | None
+        self, outcome: Outcome | None, times: PhaseTimes | None, cached_tokens: int = 0
     ) -> tuple[inference_pb2.GenerateResponse, FinishReason]:
         """The last message and its reason: held-back text, counts, times where given. outcome None: a stop string."""
         text = self._rest()
@@ -63,7 +63,11 @@ class Answer:
         reason = FinishReason.STOP if outcome is None or self.stopped else outcome.finish_reason
         finish = inference_pb2.Finish(
             reason=convert.finish_to_proto(reason),
-            usage=inference_pb2.Usage(prompt_tokens=len(self._request.prompt_ids), completion_tokens=self.tokens),
+            usage=inference_pb2.Usage(
+                prompt_tokens=len(self._request.prompt_ids),
+                completion_tokens=self.tokens,
+                cached_tokens=cached_tokens,
+            ),
             timings=timings(times) if times else None,
         )
         return inference_pb2.GenerateResponse(text=text, finish=finish), reason

@@ -66,6 +66,6 @@ class Generation:
         times = self._journey.times
         self._metrics.left_queue(times.queue_ms / 1e3)
         times.total_ms = (time.perf_counter() - self._arrived_s) * 1e3
-        last, reason = self._answer.end(outcome, times if echo_timings else None)
+        last, reason = self._answer.end(outcome, times if echo_timings else None, self._journey.cached_tokens)
         await write(last)
         return reason

@@ -7,14 +7,18 @@ from splitwiser.routing.token_stream import TokenStream
 from splitwiser.rpc.deadline import Deadline
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Journey:
-    """A request under way: its tokens as they come and its times as they pass."""
+    """A request under way: its tokens as they come and its times as they pass.
+
+    cached_tokens: those of the prompt whose KV was there already when it was first prefilled.
+    """
 
     request: RoutedRequest
     deadline: Deadline
     tokens: TokenStream = field(default_factory=TokenStream)
     times: PhaseTimes = field(default_factory=PhaseTimes)
+    cached_tokens: int = 0
 
     @property
     def first_index(self) -> int:

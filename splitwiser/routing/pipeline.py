@@ -90,6 +90,7 @@ class Pipeline:
             first: prefill_pb2.FirstToken = (await _next(events)).first_token
             if not journey.tokens.count:
                 journey.times.prefill_queue_ms, journey.times.prefill_ms = first.queue_ms, first.prefill_ms
+                journey.cached_tokens = first.cached_tokens
             journey.take_first(first_index, first.token_id)
             if reason := convert.finish_from_proto(first.finish_reason):
                 return Outcome(reason, first_index + 1)

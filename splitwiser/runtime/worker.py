@@ -12,7 +12,9 @@ from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver, StepSpan
 from splitwiser.engine.factory import Load, Loaded
 from splitwiser.errors import StoreLost
+from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
+from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.redis_registry import RedisRegistry
 from splitwiser.memory.devices import mapper_of
 from splitwiser.mps.attachment import check_attached
@@ -27,6 +29,8 @@ from splitwiser.telemetry.timeline import TimelineWriter
 
 Engine = PrefillEngine | DecodeEngine
 SHARE_RETRY_S = 0.05
+SPARE_PART = 16
+"""Decode has this part of its pages free at hand, if it can, so that a claim need not wait for pages of the index."""
 
 
 class StepMetrics(Protocol):
@@ -58,8 +62,7 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
         loaded = await load(settings, store, phase)
         if settings.engine.device == "cuda" and settings.gpu.sharing == "mps":
             await asyncio.to_thread(check_attached, Control.of_environment(os.environ), [os.getpid()])
-        share = settings.prefill_pages if phase == "prefill" else settings.decode_pages
-        pages = OwnedPages(await take_share(store, share))
+        pages = await _take_pages(store, settings, phase)
         registry = RedisRegistry(settings.redis)
         try:
             yield Worker(store, loaded, pages, registry)
@@ -67,6 +70,17 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
             await registry.close()
     finally:
         await store.close()
+
+
+async def _take_pages(store: StoreClient, settings: Settings, phase: Phase) -> OwnedPages:
+    if phase == "prefill":
+        return OwnedPages(await take_share(store, settings.prefill_pages))
+    share = settings.decode_pages
+    if not settings.pool.prefix_cache:
+        return OwnedPages(await take_share(store, share))
+    # What a predecessor put into the prefix index stays there, until it is recalled.
+    free = await store.acquire(share)
+    return OwnedPages(free, capacity=share, unsure=settings.pinned_pages, spare=share // SPARE_PART)
 
 
 async def take_share(store: StoreClient, count: int) -> list[int]:
@@ -77,6 +91,11 @@ async def take_share(store: StoreClient, count: int) -> list[int]:
         if len(pages) == count:
             return pages
         await asyncio.sleep(SHARE_RETRY_S)
+
+
+def page_hasher(layout: PoolLayout, store: StoreClient) -> PageHasher:
+    """The same in all workers of one store."""
+    return PageHasher(layout.hash, store.incarnation, layout.page_tokens)
 
 
 async def serve_worker(

@@ -12,6 +12,7 @@ from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import epoch_to_proto, handle_from_proto, handle_to_proto
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.owner import Counts, Role
+from splitwiser.kv.prefix_ledger import Shared
 from splitwiser.memory import socket_path
 from splitwiser.memory.memfd import MemfdMapper
 from splitwiser.memory.peer import peer_of
@@ -110,6 +111,35 @@ class StoreClient:
         """Take a grant and its pages back. StaleHandle: it was claimed, and on_claimed has been told so."""
         verb = store_pb2.WithdrawGrant(handle_id=handle.handle_id, epoch=epoch_to_proto(handle.epoch))
         return tuple((await self._calls.call(StoreRequest(withdraw_grant=verb))).body.pages.pages)
+
+    async def look_up(
+        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limit: int
+    ) -> tuple[int, ...]:
+        """Pin the pages of a prompt's longest known beginning. Raises as PrefixLedger.look_up does."""
+        joined = b"".join(hashes)
+        verb = store_pb2.LookUpPrefix(handle_id=handle_id, parent=parent, hashes=joined, tail=tail, limit=limit)
+        return tuple((await self._calls.call(StoreRequest(look_up_prefix=verb))).body.pages.pages)
+
+    async def forget(self, handle_id: str) -> None:
+        """The prompt of a look-up will not be granted."""
+        await self._calls.call(StoreRequest(forget_prefix=store_pb2.ForgetPrefix(handle_id=handle_id)))
+
+    async def share_prompt(self, handle: KvHandle) -> Shared:
+        """Put the full pages of a claimed prompt into the index. Raises as PrefixLedger.share_prompt does."""
+        verb = store_pb2.SharePrompt(handle_id=handle.handle_id, epoch=epoch_to_proto(handle.epoch))
+        shared = (await self._calls.call(StoreRequest(share_prompt=verb))).body.shared
+        return Shared(tuple(shared.pages), shared.parent, tuple(shared.tail))
+
+    async def share_answer(self, handle: KvHandle, pages: Sequence[int], hashes: Sequence[bytes]) -> tuple[int, ...]:
+        """End a claimed request, and put full pages into the index. Raises as PrefixLedger.share_answer does."""
+        epoch, joined = epoch_to_proto(handle.epoch), b"".join(hashes)
+        verb = store_pb2.ShareAnswer(handle_id=handle.handle_id, epoch=epoch, pages=pages, hashes=joined)
+        return tuple((await self._calls.call(StoreRequest(share_answer=verb))).body.pages.pages)
+
+    async def recall(self, count: int) -> tuple[int, ...]:
+        """Wait for 1 to count pages in place of some that went into the index."""
+        verb = store_pb2.RecallPages(count=count)
+        return tuple((await self._calls.call(StoreRequest(recall_pages=verb))).body.pages.pages)
 
     async def counts(self) -> Counts:
         """The ledger's counts; all zero until a pool is published."""

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 from splitwiser.errors import InvalidRequest, SplitwiserError
 from splitwiser.kv.handle_proto import epoch_from_proto, handle_from_proto, handle_to_proto
-from splitwiser.kv.ledger import Ledger
 from splitwiser.kv.owner import Counts, Owner, Role
+from splitwiser.kv.prefix_ledger import PrefixLedger
 from splitwiser.memory.published import Published
 from splitwiser.store.observer import StoreObserver
+from splitwiser.store.sharing_desk import SharingDesk
 from splitwiser.store.shelf import Shelf
 from splitwiser.store.wire import MAX_FRAME_PAGES, MAX_NAME_CHARS, counts_to_proto, error_to_proto
 from splitwiser.v1 import store_pb2
@@ -26,7 +27,8 @@ class Desk:
         self.store = store
         self.incarnation = incarnation
         self._observer = observer
-        self._ledger: Ledger | None = None
+        self._ledger: PrefixLedger | None = None
+        self._sharing = SharingDesk(self._pool, self._answer)
         self._shelf = Shelf()
         self._senders: dict[Owner, Send] = {}
         self._verbs: dict[str, Verb] = {
@@ -38,6 +40,11 @@ class Desk:
             "grant_pages": self._grant,
             "claim_pages": self._claim,
             "withdraw_grant": self._withdraw,
+            "look_up_prefix": self._sharing.look_up,
+            "forget_prefix": self._sharing.forget,
+            "share_prompt": self._sharing.share_prompt,
+            "share_answer": self._sharing.share_answer,
+            "recall_pages": self._sharing.recall,
             "read_counts": lambda owner, request, fds: StoreReply(counts=counts_to_proto(self.counts())),
         }
 
@@ -51,6 +58,8 @@ class Desk:
         if self._ledger:
             self._ledger.drop(owner)
         self._shelf.leave(owner)
+        self._sharing.leave(owner)
+        self._sharing.go_on()
 
     def serve(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> None:
         """Answer one request through the owner's sender. Takes fds over."""
@@ -62,6 +71,7 @@ class Desk:
             reply = StoreReply(failure=error_to_proto(error))
         if reply:
             self._answer(owner, request.call_id, reply)
+        self._sharing.go_on()
 
     def counts(self) -> Counts:
         """All zero until a pool is published."""
@@ -100,7 +110,7 @@ class Desk:
             segment.close()
             raise
         if verb.pages:
-            self._ledger = Ledger(self.store, self.incarnation, verb.pages, verb.layout_hash)
+            self._ledger = PrefixLedger(self.store, self.incarnation, verb.pages, verb.layout_hash)
         self._observer.segment(verb.name, verb.size_bytes)
         return _DONE
 
@@ -142,7 +152,7 @@ class Desk:
         verb = request.withdraw_grant
         return _pages(self._pool().withdraw(owner, verb.handle_id, epoch_from_proto(verb.epoch)))
 
-    def _pool(self) -> Ledger:
+    def _pool(self) -> PrefixLedger:
         if self._ledger is None:
             raise InvalidRequest("no pool yet", help="obtain the segment 'pool' first")
         return self._ledger

@@ -55,6 +55,8 @@ def counts_to_proto(counts: Counts) -> store_pb2.Counts:
         grants=counts.grants,
         claims=counts.claims,
         refusals=counts.refusals,
+        cached=counts.cached,
+        shared=counts.shared,
     )
 
 
@@ -68,6 +70,8 @@ def counts_from_proto(proto: store_pb2.Counts) -> Counts:
         proto.grants,
         proto.claims,
         proto.refusals,
+        proto.cached,
+        proto.shared,
     )
 
 

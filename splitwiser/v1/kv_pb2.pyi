@@ -15,7 +15,7 @@ class Epoch(_message.Message):
     def __init__(self, incarnation: _Optional[int] = ..., counter: _Optional[int] = ...) -> None: ...
 
 class KvHandle(_message.Message):
-    __slots__ = ("store", "handle_id", "epoch", "pages", "tokens", "layout_hash", "granted_monotonic_ns")
+    __slots__ = ("store", "handle_id", "epoch", "pages", "tokens", "layout_hash", "granted_monotonic_ns", "shared")
     STORE_FIELD_NUMBER: _ClassVar[int]
     HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class KvHandle(_message.Message):
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
     GRANTED_MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     store: str
     handle_id: str
     epoch: Epoch
@@ -30,4 +31,5 @@ class KvHandle(_message.Message):
     tokens: int
     layout_hash: str
     granted_monotonic_ns: int
-    def __init__(self, store: _Optional[str] = ..., handle_id: _Optional[str] = ..., epoch: _Optional[_Union[Epoch, _Mapping]] = ..., pages: _Optional[_Iterable[int]] = ..., tokens: _Optional[int] = ..., layout_hash: _Optional[str] = ..., granted_monotonic_ns: _Optional[int] = ...) -> None: ...
+    shared: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, store: _Optional[str] = ..., handle_id: _Optional[str] = ..., epoch: _Optional[_Union[Epoch, _Mapping]] = ..., pages: _Optional[_Iterable[int]] = ..., tokens: _Optional[int] = ..., layout_hash: _Optional[str] = ..., granted_monotonic_ns: _Optional[int] = ..., shared: _Optional[_Iterable[int]] = ...) -> None: ...

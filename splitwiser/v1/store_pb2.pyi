@@ -20,7 +20,7 @@ ROLE_DECODE: Role
 ROLE_OBSERVER: Role
 
 class StoreRequest(_message.Message):
-    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts")
+    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACH_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,11 @@ class StoreRequest(_message.Message):
     CLAIM_PAGES_FIELD_NUMBER: _ClassVar[int]
     WITHDRAW_GRANT_FIELD_NUMBER: _ClassVar[int]
     READ_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    LOOK_UP_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    FORGET_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    SHARE_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_ANSWER_FIELD_NUMBER: _ClassVar[int]
+    RECALL_PAGES_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attach: Attach
     beat: Beat
@@ -43,7 +48,12 @@ class StoreRequest(_message.Message):
     claim_pages: ClaimPages
     withdraw_grant: WithdrawGrant
     read_counts: ReadCounts
-    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ...) -> None: ...
+    look_up_prefix: LookUpPrefix
+    forget_prefix: ForgetPrefix
+    share_prompt: SharePrompt
+    share_answer: ShareAnswer
+    recall_pages: RecallPages
+    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
     __slots__ = ("role", "name")
@@ -119,8 +129,54 @@ class ReadCounts(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class LookUpPrefix(_message.Message):
+    __slots__ = ("handle_id", "parent", "hashes", "tail", "limit")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    parent: bytes
+    hashes: bytes
+    tail: _containers.RepeatedScalarFieldContainer[int]
+    limit: int
+    def __init__(self, handle_id: _Optional[str] = ..., parent: _Optional[bytes] = ..., hashes: _Optional[bytes] = ..., tail: _Optional[_Iterable[int]] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ForgetPrefix(_message.Message):
+    __slots__ = ("handle_id",)
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    def __init__(self, handle_id: _Optional[str] = ...) -> None: ...
+
+class SharePrompt(_message.Message):
+    __slots__ = ("handle_id", "epoch")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    epoch: _kv_pb2.Epoch
+    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ...) -> None: ...
+
+class ShareAnswer(_message.Message):
+    __slots__ = ("handle_id", "epoch", "pages", "hashes")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    epoch: _kv_pb2.Epoch
+    pages: _containers.RepeatedScalarFieldContainer[int]
+    hashes: bytes
+    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ..., pages: _Optional[_Iterable[int]] = ..., hashes: _Optional[bytes] = ...) -> None: ...
+
+class RecallPages(_message.Message):
+    __slots__ = ("count",)
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    def __init__(self, count: _Optional[int] = ...) -> None: ...
+
 class StoreReply(_message.Message):
-    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed")
+    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed", "shared")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +186,7 @@ class StoreReply(_message.Message):
     GRANTED_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     GRANT_CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attached: Attached
     done: Done
@@ -139,7 +196,8 @@ class StoreReply(_message.Message):
     granted: _kv_pb2.KvHandle
     counts: Counts
     grant_claimed: GrantClaimed
-    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ...) -> None: ...
+    shared: Shared
+    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ...) -> None: ...
 
 class Attached(_message.Message):
     __slots__ = ("store", "incarnation", "lease_seconds")
@@ -181,6 +239,16 @@ class Pages(_message.Message):
     pages: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, pages: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class Shared(_message.Message):
+    __slots__ = ("pages", "parent", "tail")
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    pages: _containers.RepeatedScalarFieldContainer[int]
+    parent: bytes
+    tail: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, pages: _Optional[_Iterable[int]] = ..., parent: _Optional[bytes] = ..., tail: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class GrantClaimed(_message.Message):
     __slots__ = ("handle_id", "pages")
     HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -190,7 +258,7 @@ class GrantClaimed(_message.Message):
     def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Counts(_message.Message):
-    __slots__ = ("total", "free", "prefill", "granted", "decode", "grants", "claims", "refusals")
+    __slots__ = ("total", "free", "prefill", "granted", "decode", "grants", "claims", "refusals", "cached", "shared")
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
     PREFILL_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +267,8 @@ class Counts(_message.Message):
     GRANTS_FIELD_NUMBER: _ClassVar[int]
     CLAIMS_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     total: int
     free: int
     prefill: int
@@ -207,4 +277,6 @@ class Counts(_message.Message):
     grants: int
     claims: int
     refusals: int
-    def __init__(self, total: _Optional[int] = ..., free: _Optional[int] = ..., prefill: _Optional[int] = ..., granted: _Optional[int] = ..., decode: _Optional[int] = ..., grants: _Optional[int] = ..., claims: _Optional[int] = ..., refusals: _Optional[int] = ...) -> None: ...
+    cached: int
+    shared: int
+    def __init__(self, total: _Optional[int] = ..., free: _Optional[int] = ..., prefill: _Optional[int] = ..., granted: _Optional[int] = ..., decode: _Optional[int] = ..., grants: _Optional[int] = ..., claims: _Optional[int] = ..., refusals: _Optional[int] = ..., cached: _Optional[int] = ..., shared: _Optional[int] = ...) -> None: ...

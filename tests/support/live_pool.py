@@ -58,12 +58,14 @@ async def restarted(stack: RunningStack, instance: str, dead_pid: int) -> None:
 
 
 async def check_a_start_writes_to_no_page(stack: RunningStack, instance: str) -> None:
+    # What ended requests left for prompts that begin like theirs is lost by this: nobody asks for these again.
+    number = 100 + len(instance)
     async with view_of_pool(stack.settings, stack.pid("store")) as pool:
         pool.fill(PATTERN)
         await restarted(stack, instance, kill(stack, instance))
         assert pool.written_pages() == set()
         async with Client(stack.address) as client:
-            assert len(await tokens_of(client, request(0, 40, 40))) == 40
+            assert len(await tokens_of(client, request(number, 40, 40))) == 40
         assert len(pool.written_pages()) == pool.layout.pages_for(79), "the same pages are what requests write to"
 
 

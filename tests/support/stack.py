@@ -75,8 +75,8 @@ class RunningStack:
         """Wait until no page is granted, in use or missing, and Redis is empty."""
         for _ in range(int(timeout_s / 0.05)):
             counts, keys, in_use = await self.counts(), await self.redis_keys(), self.pages_in_use()
-            owned = counts.prefill + counts.decode
-            if counts.granted == in_use == keys == 0 and counts.free + owned == counts.total:
+            unread = counts.free + counts.prefill + counts.decode + counts.cached
+            if counts.granted == in_use == keys == 0 and unread == counts.total:
                 return
             await asyncio.sleep(0.05)
         raise AssertionError(f"left behind: {counts}, {in_use} pages in use, {keys} keys")

@@ -17,11 +17,15 @@ MOST_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a case got: its tokens, and how it ended: a finish reason, or the reason of the error."""
+    """What a case got: its tokens, and how it ended: a finish reason, or the reason of the error.
+
+    cached_tokens: those of its prompt whose KV was there already.
+    """
 
     case: Case
     tokens: list[int]
     end: str
+    cached_tokens: int = 0
 
 
 class Asker:
@@ -50,7 +54,8 @@ class Asker:
             tokens: list[int] = []
             try:
                 # A new id each time: the refused one may still be known.
-                return Answer(case, tokens, await self._read(case.request(f"{attempt}-{number}"), tokens))
+                finish = await self._read(case.request(f"{attempt}-{number}"), tokens)
+                return Answer(case, tokens, finish_name(finish.reason), finish.usage.cached_tokens)
             except SplitwiserError as error:
                 end = f"{error.reason}: {error.cause}"
                 if tokens or error.retry_after_s is None:
@@ -59,8 +64,8 @@ class Asker:
                 await asyncio.sleep(error.retry_after_s)
         return Answer(case, [], end)
 
-    async def _read(self, request: inference_pb2.GenerateRequest, tokens: list[int]) -> str:
-        """Add the answer's tokens to tokens as they come, and return why it ended."""
+    async def _read(self, request: inference_pb2.GenerateRequest, tokens: list[int]) -> inference_pb2.Finish:
+        """Add the answer's tokens to tokens as they come, and return its end."""
         finish = inference_pb2.Finish()
         async with aclosing(self._client.generate(request, timeout_s=ANSWER_TIMEOUT_S)) as answer:
             async for message in answer:
@@ -68,4 +73,4 @@ class Asker:
                     self._on_first()
                 tokens.extend(message.token_ids)
                 finish = message.finish
-        return finish_name(finish.reason)
+        return finish

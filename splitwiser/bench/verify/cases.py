@@ -20,7 +20,10 @@ BORDER_OUTPUTS = (128, 1, 17, 2, 16, 127)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request. Drawn with a seed, it must give the same tokens in any company, just as greedy ones do."""
+    """One request. Drawn with a seed, it must give the same tokens in any company, just as greedy ones do.
+
+    is_turn: it goes on where another case's answer was.
+    """
 
     name: str
     prompt_ids: tuple[int, ...]
@@ -28,6 +31,7 @@ class Case:
     ignore_eos: bool = True
     stop_token_ids: tuple[int, ...] = ()
     sampling: Sampling = GREEDY
+    is_turn: bool = False
 
     @property
     def greedy(self) -> bool:
@@ -95,6 +99,25 @@ def seeded_cases(greedy: Sequence[Case], count: int, *, seed: int) -> list[Case]
         )
         for index, case in enumerate(greedy[:count])
     ]
+
+
+def next_turns(greedy: Sequence[Case], unstopped: Sequence[Sequence[int]]) -> list[tuple[Case, list[int]]]:
+    """Each greedy request again, its prompt with the first half of its answer: what follows must be the other half.
+
+    As the next turn of a conversation, it finds KV that prefill wrote for the prompt and decode for the answer.
+    """
+    turns = []
+    for case, tokens in zip(greedy, unstopped, strict=True):
+        half = len(tokens) // 2
+        turn = replace(
+            case,
+            name=f"turn-{case.name}",
+            prompt_ids=(*case.prompt_ids, *tokens[:half]),
+            max_tokens=case.max_tokens - half,
+            is_turn=True,
+        )
+        turns.append((turn, list(tokens[half:])))
+    return turns
 
 
 def _nth(values: Sequence[int], index: int) -> int:

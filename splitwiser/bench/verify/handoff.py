@@ -3,6 +3,7 @@
 import asyncio
 import urllib.request
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,9 +39,15 @@ async def surplus_pages(asker: Asker, pool: PoolView, cases: Iterable[Case]) -> 
     """
     surplus = 0
     for case in cases:
-        # Nobody needs what the ended requests left, and on zeros every written page shows.
+        # On zeros every written page shows. What the ended requests left in the prefix index is lost by it, so this
+        # asks for something that none of them began with.
         pool.zero()
-        answer = await asker.ask(case, "alone")
+        answer = await asker.ask(_strange(case), "alone")
         held = pool.layout.pages_for(len(case.prompt_ids) + len(answer.tokens) - 1)
         surplus += abs(len(pool.written_pages()) - held)
     return surplus
+
+
+def _strange(case: Case) -> Case:
+    """The case with its prompt backwards: no other one begins like it."""
+    return replace(case, prompt_ids=case.prompt_ids[::-1])

@@ -44,7 +44,9 @@ class Judge:
         self.seeded_mismatches: list[Mismatch] = []
 
     def take(self, answer: Answer) -> None:
-        """Compare one answer."""
+        """Compare one answer; after the mismatch that ends a verification, none: some may still come in that moment."""
+        if self._fail_fast and (self.mismatches or self.seeded_mismatches):
+            return
         self.answers.append(answer)
         found = self._compare(answer)
         if found:
@@ -53,8 +55,8 @@ class Judge:
                 raise FoundMismatch
 
     def greedy_requests(self) -> int:
-        """Different greedy cases that were answered."""
-        return len({answer.case.name for answer in self.answers if answer.case.greedy})
+        """Different greedy cases that were answered, their next turns not counted."""
+        return len({answer.case.name for answer in self.answers if answer.case.greedy and not answer.case.is_turn})
 
     def handed_over(self) -> list[Case]:
         """The case of each answer whose pages decode took over: all that went on after token 0."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from splitwiser.bench.verify.cases import Case, with_stops
+from splitwiser.bench.verify.cases import Case, next_turns, with_stops
 from splitwiser.bench.verify.judge import Expected
 
 # Cases sent one by one, to see which pages each writes.
@@ -13,13 +13,15 @@ ALONE = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Two rounds of cases, and their right answers by name.
+    """Three rounds of cases, and their right answers by name.
 
-    Every case is in the first round. The seeded ones come again in the second, among other neighbours.
+    Every case is in the first round. The seeded ones come again in the second, among other neighbours. In the third,
+    prompts go on where answers of the first were.
     """
 
     first: Sequence[Case]
     second: Sequence[Case]
+    third: Sequence[Case]
     alone: Sequence[Case]
     seeded: int
     expected: dict[str, Expected]
@@ -28,17 +30,20 @@ class Plan:
 def make_plan(
     drawn: Sequence[Case], unstopped: Sequence[list[int]], *, eos_token_ids: Collection[int], seed: int
 ) -> Plan:
-    """Cases and what the unsplit model answered become two rounds in an order of their own."""
+    """Cases and what the unsplit model answered become rounds in an order of their own."""
+    turns = [pair for pair in next_turns(drawn, unstopped) if pair[0].greedy]
     cases = with_stops(drawn, unstopped, seed=seed)
     expected = {
         case.name: Expected(*case.expected(tokens, eos_token_ids))
         for case, tokens in zip(cases, unstopped, strict=True)
     }
+    expected |= {turn.name: Expected(*turn.expected(tokens, eos_token_ids)) for turn, tokens in turns}
     greedy, seeded = [case for case in cases if case.greedy], [case for case in cases if not case.greedy]
     random = Random(f"order {seed}")
     return Plan(
         first=_shuffled(cases, random),
         second=_shuffled([*greedy[::2], *seeded], random),
+        third=_shuffled([turn for turn, _ in turns], random),
         alone=[case for case in greedy if len(expected[case.name].tokens) > 1][:ALONE],
         seeded=len(seeded),
         expected=expected,

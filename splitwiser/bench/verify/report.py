@@ -28,8 +28,8 @@ class ModelResult:
     """One model's part. requests: greedy ones. seeded_requests: drawn with a seed, each sent twice in other company.
 
     weight_copies, weight_bytes: by what the workers' memory holds; None on a GPU, whose memory nobody else can read.
-
-    refusals: requests that a busy stack refused with a time to try again, and that were sent again.
+    cached_tokens: of all prompts, those whose KV was there already. refusals: requests that a busy stack refused with a
+    time to try again, and that were sent again.
     """
 
     model: str
@@ -40,6 +40,7 @@ class ModelResult:
     weight_copies: int | None
     weight_bytes: int | None
     handoff: Handoff
+    cached_tokens: int = 0
     refusals: int = 0
 
     @property
@@ -84,6 +85,7 @@ class VerifyReport:
             "handoff_bytes_copied": sum(result.handoff.bytes_copied for result in self.results),
             "handoff_pages": sum(result.handoff.pages for result in self.results),
             "handoff_pages_expected": sum(result.handoff.pages_expected for result in self.results),
+            "cached_tokens": sum(result.cached_tokens for result in self.results),
             "refusals": sum(result.refusals for result in self.results),
             "examples": [asdict(mismatch) for mismatch in self.examples()],
             "engine": self.engine,

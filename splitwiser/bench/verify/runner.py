@@ -109,6 +109,7 @@ class ModelRun:
             weight_copies=footprint.weight_copies if footprint else None,
             weight_bytes=footprint.weight_bytes if footprint else None,
             handoff=handoff,
+            cached_tokens=sum(answer.cached_tokens for answer in judge.answers),
             refusals=refusals,
         )
 
@@ -122,8 +123,8 @@ class ModelRun:
         return make_plan(drawn, unstopped, eos_token_ids=info.eos_token_ids, seed=seed)
 
     async def _ask(self, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> int:
-        """Send both rounds; returns how often the stack was too busy."""
-        on_answer = self._counting("answers", len(plan.first) + len(plan.second))
+        """Send all rounds; returns how often the stack was too busy."""
+        on_answer = self._counting("answers", len(plan.first) + len(plan.second) + len(plan.third))
 
         def take(answer: Answer) -> None:
             on_answer()
@@ -133,6 +134,7 @@ class ModelRun:
         try:
             await asker.ask_all(plan.first, "first", take)
             await asker.ask_all(plan.second, "second", take)
+            await asker.ask_all(plan.third, "third", take)
         except* FoundMismatch:
             pass
         return asker.refusals

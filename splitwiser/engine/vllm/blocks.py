@@ -33,9 +33,10 @@ class LentScheduler(Scheduler):
     def admit(self, request: Request, pages: Sequence[int], computed_tokens: int) -> None:
         """Take a request in. pages: room for all its tokens; the KV of the first computed_tokens is in them already."""
         blocks = [self._pool.blocks[page + SCRATCH_PAGES] for page in pages]
-        assert all(block.ref_cnt == 1 for block in blocks), request.request_id
+        # The last one is the request's own; those before it, full already, others may read too.
+        assert blocks[-1].ref_cnt == 1, request.request_id
         for block in blocks:
-            block.ref_cnt = 2
+            block.ref_cnt += 1
         self._lent[request.request_id] = blocks
         self._manager.req_to_blocks[request.request_id] = list(blocks)
         # As of a request whose KV a connector has brought: it goes on with the first token that has none.
@@ -44,7 +45,7 @@ class LentScheduler(Scheduler):
 
     def take_returned(self) -> list[str]:
         """Requests that ended and whose blocks no step uses any more, each told once."""
-        returned = [name for name in self._ended if self._lent[name][0].ref_cnt == 1]
+        returned = [name for name in self._ended if self._lent[name][-1].ref_cnt == 1]
         for name in returned:
             self._ended.remove(name)
             del self._lent[name]

@@ -87,7 +87,8 @@ class VllmPrefillEngine(PrefillEngine):
     def _admit(self) -> None:
         # Strictly in order: a short prompt that overtook would keep a long one waiting for ever.
         while self._waiting:
-            count = self._layout.pages_for(len(self._waiting[0].job.token_ids))
+            job = self._waiting[0].job
+            count = self._layout.pages_for(len(job.token_ids)) - len(job.shared)
             if not self._pages.can_allocate(count):
                 return
             self._enter(self._waiting.pop(0), self._pages.allocate(count))
@@ -106,7 +107,7 @@ class VllmPrefillEngine(PrefillEngine):
         )
         prompt.member = Member(
             job.request_id,
-            Admission(request, pages, computed_tokens=0),
+            Admission(request, (*job.shared, *pages), len(job.shared) * self._layout.page_tokens),
             partial(_take_step, prompt),
             partial(self._end, prompt, pages),
         )

@@ -19,7 +19,7 @@ class DecodeMetrics(WorkerMetrics):
         self._batch = self._histogram("decode_batch_size", "Sequences of a step", BATCH_BUCKETS)
         self._tokens = self._counter("generation_tokens", "Tokens computed, first tokens not included")
         self._claims = self._counter("kv_claims", "Grants claimed")
-        self._pages = self._counter("handoff_pages", "Granted pages taken over")
+        self._pages = self._counter("handoff_pages", "Pages of granted prompts taken over, shared ones included")
         self._bytes_copied = self._counter("handoff_bytes_copied", "KV bytes moved because a page was not taken over")
         self._refused = self._counter("kv_claims_refused", "Claims refused", ["reason"])
 

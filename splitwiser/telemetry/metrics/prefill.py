@@ -23,6 +23,8 @@ class PrefillMetrics(WorkerMetrics):
         self._batch = self._histogram("prefill_batch_size", "Prompts of a step", BATCH_BUCKETS)
         self._chunk = self._histogram("prefill_step_tokens", "Prompt tokens of a step", TOKEN_BUCKETS)
         self._tokens = self._counter("prompt_tokens", "Prompt tokens computed")
+        self._prefix_queries = self._counter("prefix_cache_queries", "Prompt tokens looked up in the prefix index")
+        self._prefix_hits = self._counter("prefix_cache_hits", "Prompt tokens whose KV was in the prefix index")
         self._grants = self._counter("kv_grants", "Grants made at the store")
         self._withdrawn = self._counter("kv_grants_withdrawn", "Grants taken back before they were claimed")
 
@@ -37,6 +39,11 @@ class PrefillMetrics(WorkerMetrics):
         """A prompt has its first token: how long it waited, and how long it then took."""
         self._queue.observe(queue_s)
         self._prefill.observe(prefill_s)
+
+    def looked_up(self, tokens: int, cached_tokens: int) -> None:
+        """A prompt of that many tokens was looked up, and the KV of cached_tokens was there."""
+        self._prefix_queries.inc(tokens)
+        self._prefix_hits.inc(cached_tokens)
 
     def granted(self) -> None:
         """A prompt's pages were granted."""

@@ -21,7 +21,8 @@ async def test_the_sim_engine_passes() -> None:
     assert result.handoff.pages == result.handoff.pages_expected > 100
     assert result.handoff.bytes_copied == 0
     assert seen[23] == ("reference", 24, 24)
-    assert seen[-1] == ("answers", 38, 38)
+    assert seen[-1] == ("answers", 58, 58)
+    assert result.cached_tokens > 1000
 
 
 async def test_several_workers_of_each_phase_pass() -> None:

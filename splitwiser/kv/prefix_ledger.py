@@ -1,0 +1,135 @@
+"""Owns the ledger of a pool whose prompts share pages: the hand-off of ledger.py, and a sixth place, the prefix index.
+
+A page goes from decode's set into the index when it is full, and from the index to a worker's set when it is evicted;
+while it is there nobody owns it and nobody writes to it. Decode keeps a claim to as many pages as it put in: it recalls
+them when it needs them. Without look-ups this is ledger.py's ledger.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from splitwiser.kv import refusals
+from splitwiser.kv.handle import Epoch, KvHandle
+from splitwiser.kv.ledger import Ledger
+from splitwiser.kv.owner import Counts, Grant, Owner, Role
+from splitwiser.kv.prefix_index import PrefixIndex
+from splitwiser.kv.readers import Reader, Readers
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A claimed prompt in the index. pages: those taken; tail: the ids after its last full page, which parent names."""
+
+    pages: tuple[int, ...]
+    parent: bytes
+    tail: tuple[int, ...]
+
+
+class PrefixLedger(Ledger):
+    """A Ledger with an index. As there, a refused call changes nothing."""
+
+    def __init__(self, store: str, incarnation: int, pages: int, layout_hash: str) -> None:
+        super().__init__(store, incarnation, pages, layout_hash)
+        self._index = PrefixIndex()
+        self._readers = Readers(self._index)
+
+    def acquire(self, owner: Owner, count: int) -> tuple[int, ...]:
+        """As Ledger has it; for prefill, which owns its share whole, pages are evicted when free ones run out."""
+        if owner.role is Role.PREFILL:
+            self._evict_for(count)
+        return super().acquire(owner, count)
+
+    def recall(self, owner: Owner, count: int) -> tuple[int, ...]:
+        """Free pages, else evicted ones, become the owner's: as many as there are, at most count."""
+        self._require(owner, Role.DECODE)
+        self._evict_for(count)
+        return super().acquire(owner, count)
+
+    def look_up(self, owner: Owner, handle_id: str, reader: Reader, limit: int) -> tuple[int, ...]:
+        """Pin what is known of the prompt's beginning, for the grant of that id. limit: see Readers.look_up.
+
+        Raises DuplicateRequest: the id is looked up already.
+        """
+        self._require(owner, Role.PREFILL)
+        if self._readers.is_looking(owner, handle_id):
+            raise self._refused(refusals.looked_up(handle_id))
+        return self._readers.look_up(owner, handle_id, reader, limit)
+
+    def forget(self, owner: Owner, handle_id: str) -> None:
+        """The look-up's prompt will not be granted. Does nothing if it was."""
+        self._readers.forget(owner, handle_id)
+
+    def grant(self, owner: Owner, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
+        """As Ledger has it; the handle also names what the look-up of that id has pinned."""
+        shared = self._readers.pinned(owner, handle_id)
+        handle = self._grant(owner, handle_id, pages, tokens, layout_hash, shared)
+        self._readers.grant(owner, handle)
+        return handle
+
+    def claim(self, owner: Owner, handle: KvHandle, give: Sequence[int]) -> Grant:
+        """As Ledger has it; the pins are the claimer's from now on."""
+        grant = super().claim(owner, handle, give)
+        self._readers.claim(owner, handle.epoch.counter)
+        return grant
+
+    def withdraw(self, owner: Owner, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
+        """As Ledger has it; the pins go."""
+        pages = super().withdraw(owner, handle_id, epoch)
+        self._readers.withdraw(epoch.counter)
+        return pages
+
+    def share_prompt(self, owner: Owner, handle_id: str, epoch: Epoch) -> Shared:
+        """Put a claimed prompt's full pages into the index, pinned. Raises UnknownHandle or ForeignPages."""
+        reader = self._reader(owner, handle_id, epoch)
+        # Checked here and not believed: a page that was given away meanwhile holds something else.
+        self._check_owned(owner, reader.pages)
+        taken = self._readers.share(reader)
+        self._take(owner, taken)
+        return Shared(taken, reader.last, reader.tail)
+
+    def share_answer(
+        self, owner: Owner, handle_id: str, epoch: Epoch, pages: Sequence[int], hashes: Sequence[bytes]
+    ) -> tuple[int, ...]:
+        """End a claimed request: put full pages of the owner's into the index, and unpin what it read.
+
+        Returns the pages taken. Raises UnknownHandle, InvalidRequest or ForeignPages.
+        """
+        self._reader(owner, handle_id, epoch)
+        if len(hashes) != len(pages):
+            raise self._refused(refusals.uneven_hashes(len(hashes), len(pages)))
+        self._check_owned(owner, pages)
+        taken = self._index.add(pages, hashes)
+        self._take(owner, taken)
+        self._readers.end(epoch.counter)
+        return taken
+
+    def drop(self, owner: Owner) -> int:
+        """As Ledger has it; the owner's pins go too. What it put into the index is full, and stays."""
+        counters = [counter for counter, grant in self._live.items() if grant.grantor == owner]
+        freed = super().drop(owner)
+        for counter in counters:
+            self._readers.withdraw(counter)
+        self._readers.drop(owner)
+        return freed
+
+    def counts(self) -> Counts:
+        """Where the pages are now."""
+        idle = self._index.idle_count
+        return replace(super().counts(), cached=idle, shared=len(self._index.pages) - idle)
+
+    def check(self) -> None:
+        """As Ledger has it; assert too that pages are pinned by those who read them."""
+        super().check()
+        self._readers.check()
+
+    def _places(self) -> list[Collection[int]]:
+        return [*super()._places(), self._index.pages]
+
+    def _evict_for(self, count: int) -> None:
+        self._free.extend(self._index.evict(count - len(self._free)))
+
+    def _reader(self, owner: Owner, handle_id: str, epoch: Epoch) -> Reader:
+        reader = self._readers.decoding(owner, epoch.counter)
+        if reader is None or epoch.incarnation != self._incarnation:
+            raise self._refused(refusals.unread(handle_id, epoch))
+        return reader

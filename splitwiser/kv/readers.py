@@ -1,0 +1,135 @@
+"""Owns who reads which shared pages: a request's pins from its look-up in prefill, by its grant, to its end in decode.
+
+A reader's pins pass on with its KV, so a page is pinned without a gap for as long as any request may read it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.owner import Owner
+from splitwiser.kv.prefix_index import PrefixIndex
+
+
+@dataclass(slots=True, eq=False)
+class Reader:
+    """One request. hashes: of its prompt's full pages; parent: what the first one follows; tail: the ids after them.
+
+    pinned: the shared pages that it reads, in the order of the tokens in them. pages: those of the grant, after them.
+    """
+
+    parent: bytes
+    hashes: tuple[bytes, ...]
+    tail: tuple[int, ...]
+    pinned: tuple[int, ...] = ()
+    pages: tuple[int, ...] = ()
+
+    @property
+    def last(self) -> bytes:
+        """What the page that the tail begins follows."""
+        return self.hashes[-1] if self.hashes else self.parent
+
+
+class Readers:
+    """All readers of one index. Those that have not reached decode wait, and together pin only so many pages."""
+
+    def __init__(self, index: PrefixIndex) -> None:
+        self._index = index
+        self._looking: dict[tuple[Owner, str], Reader] = {}
+        self._granted: dict[int, Reader] = {}
+        self._decoding: dict[int, tuple[Owner, Reader]] = {}
+        self._awaited: Counter[int] = Counter()
+
+    def is_looking(self, owner: Owner, handle_id: str) -> bool:
+        """Whether this worker's look-up under this id is on."""
+        return (owner, handle_id) in self._looking
+
+    def look_up(self, owner: Owner, handle_id: str, reader: Reader, limit: int) -> tuple[int, ...]:
+        """Pin the longest known beginning of a prompt; all that wait have at most limit pages pinned together."""
+        # The last token is always computed, as the first one of the answer is drawn from it.
+        found = self._index.find(reader.hashes if reader.tail else reader.hashes[:-1])
+        room = limit - len(self._awaited)
+        for number, page in enumerate(found):
+            room -= page not in self._awaited
+            if room < 0:
+                found = found[:number]
+                break
+        reader.pinned = found
+        self._index.pin(found)
+        self._awaited.update(found)
+        self._looking[owner, handle_id] = reader
+        return found
+
+    def forget(self, owner: Owner, handle_id: str) -> None:
+        """The prompt will not be granted."""
+        if reader := self._looking.pop((owner, handle_id), None):
+            self._unpin_waiting(reader)
+
+    def pinned(self, owner: Owner, handle_id: str) -> tuple[int, ...]:
+        """What the look-up under this id found; nothing where there was none."""
+        reader = self._looking.get((owner, handle_id))
+        return reader.pinned if reader else ()
+
+    def grant(self, owner: Owner, handle: KvHandle) -> None:
+        """The look-up's prompt, if there was one, was granted."""
+        if reader := self._looking.pop((owner, handle.handle_id), None):
+            reader.pages = handle.pages
+            self._granted[handle.epoch.counter] = reader
+
+    def withdraw(self, counter: int) -> None:
+        """The grant, if it had a look-up, will not be claimed."""
+        if reader := self._granted.pop(counter, None):
+            self._unpin_waiting(reader)
+
+    def claim(self, owner: Owner, counter: int) -> None:
+        """The grant was claimed: its pins are the claimer's."""
+        if reader := self._granted.pop(counter, None):
+            self._stop_waiting(reader)
+            self._decoding[counter] = (owner, reader)
+
+    def decoding(self, owner: Owner, counter: int) -> Reader | None:
+        """The reader that this owner claimed."""
+        holder, reader = self._decoding.get(counter, (None, None))
+        return reader if holder == owner else None
+
+    def share(self, reader: Reader) -> tuple[int, ...]:
+        """Put the prompt's full pages, which the reader goes on reading, into the index; return those taken."""
+        filled = tuple(zip(reader.pages, reader.hashes[len(reader.pinned) :], strict=False))
+        added = self._index.add([page for page, _ in filled], [page_hash for _, page_hash in filled])
+        reader.pages = ()
+        self._index.pin(added)
+        reader.pinned += added
+        return added
+
+    def end(self, counter: int) -> None:
+        """The request is over."""
+        _, reader = self._decoding.pop(counter)
+        self._index.unpin(reader.pinned)
+
+    def drop(self, owner: Owner) -> None:
+        """The owner is gone, and its grants are withdrawn."""
+        for key in [key for key in self._looking if key[0] == owner]:
+            self.forget(*key)
+        for counter in [counter for counter, (holder, _) in self._decoding.items() if holder == owner]:
+            self.end(counter)
+
+    def check(self) -> None:
+        """Assert that the pins are those of the readers."""
+        waiting = [page for reader in self._waiting() for page in reader.pinned]
+        assert +self._awaited == Counter(waiting), "awaited pages that no reader waits with"
+        self._index.check([*waiting, *(page for _, reader in self._decoding.values() for page in reader.pinned)])
+
+    def _waiting(self) -> Iterator[Reader]:
+        yield from self._looking.values()
+        yield from self._granted.values()
+
+    def _unpin_waiting(self, reader: Reader) -> None:
+        self._stop_waiting(reader)
+        self._index.unpin(reader.pinned)
+
+    def _stop_waiting(self, reader: Reader) -> None:
+        for page in reader.pinned:
+            self._awaited[page] -= 1
+            if not self._awaited[page]:
+                del self._awaited[page]

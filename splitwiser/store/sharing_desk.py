@@ -1,0 +1,80 @@
+"""Owns what the prefix verbs do, and the line of workers that recall pages which requests still read."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from splitwiser.errors import InvalidRequest
+from splitwiser.kv.handle_proto import epoch_from_proto
+from splitwiser.kv.owner import Owner
+from splitwiser.kv.prefix_hash import HASH_BYTES
+from splitwiser.kv.prefix_ledger import PrefixLedger
+from splitwiser.kv.readers import Reader
+from splitwiser.store.wire import MAX_FRAME_PAGES, MAX_NAME_CHARS
+from splitwiser.v1 import store_pb2
+from splitwiser.v1.store_pb2 import StoreReply, StoreRequest
+
+Answer = Callable[[Owner, int, StoreReply], None]
+"""Sends a reply to the owner's call of that number, if the owner is still there."""
+
+
+class SharingDesk:
+    """Serves the verbs on the prefix index. pool: the ledger; raises InvalidRequest while there is none."""
+
+    def __init__(self, pool: Callable[[], PrefixLedger], answer: Answer) -> None:
+        self._pool = pool
+        self._answer = answer
+        self._recalls: deque[tuple[Owner, int, int]] = deque()
+
+    def look_up(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        verb = request.look_up_prefix
+        if not 0 < len(verb.handle_id) <= MAX_NAME_CHARS:
+            raise InvalidRequest(f"a name of {len(verb.handle_id)} characters", help=f"use 1 to {MAX_NAME_CHARS}")
+        reader = Reader(verb.parent, _hashes(verb.hashes), tuple(verb.tail))
+        return _pages(self._pool().look_up(owner, verb.handle_id, reader, verb.limit))
+
+    def forget(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        self._pool().forget(owner, request.forget_prefix.handle_id)
+        return StoreReply(done=store_pb2.Done())
+
+    def share_prompt(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        verb = request.share_prompt
+        shared = self._pool().share_prompt(owner, verb.handle_id, epoch_from_proto(verb.epoch))
+        return StoreReply(shared=store_pb2.Shared(pages=shared.pages, parent=shared.parent, tail=shared.tail))
+
+    def share_answer(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        verb = request.share_answer
+        epoch, hashes = epoch_from_proto(verb.epoch), _hashes(verb.hashes)
+        return _pages(self._pool().share_answer(owner, verb.handle_id, epoch, verb.pages, hashes))
+
+    def recall(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> None:
+        """Get in line; go_on answers."""
+        count = min(request.recall_pages.count, MAX_FRAME_PAGES)
+        if count < 1:
+            raise InvalidRequest("recalls no page", help="recall at least one")
+        # Refuses those who may not: in line nobody is refused any more.
+        self._pool().recall(owner, 0)
+        self._recalls.append((owner, request.call_id, count))
+
+    def leave(self, owner: Owner) -> None:
+        """The owner is gone."""
+        self._recalls = deque(entry for entry in self._recalls if entry[0] != owner)
+
+    def go_on(self) -> None:
+        """Answer recalls, first come first served, while there are pages: to be called after whatever may free some."""
+        while self._recalls:
+            owner, call_id, count = self._recalls[0]
+            pages = self._pool().recall(owner, count)
+            if not pages:
+                return
+            self._recalls.popleft()
+            self._answer(owner, call_id, _pages(pages))
+
+
+def _hashes(joined: bytes) -> tuple[bytes, ...]:
+    if len(joined) % HASH_BYTES:
+        raise InvalidRequest(f"{len(joined)} bytes of hashes", help=f"send {HASH_BYTES} bytes for each page")
+    return tuple(joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES))
+
+
+def _pages(pages: Sequence[int]) -> StoreReply:
+    return StoreReply(pages=store_pb2.Pages(pages=pages))

@@ -1,0 +1,217 @@
+"""Both sides of the prefix index over a real ledger: right pages found, none lost, whoever is cancelled when."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from splitwiser.errors import PromptTooLong
+from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.handoff import Claims, Grants
+from splitwiser.kv.owner import Owner, Role
+from splitwiser.kv.pool import OwnedPages
+from splitwiser.kv.prefix_hash import PageHasher
+from splitwiser.kv.prefix_ledger import PrefixLedger, Shared
+from splitwiser.kv.prefix_lookup import Lookups
+from splitwiser.kv.prefix_sharing import Sharing
+from splitwiser.kv.readers import Reader
+
+PAGES, PAGE_TOKENS = 32, 4
+UNSURE = PAGES // 8
+PREFILL, DECODE = Owner(1, Role.PREFILL), Owner(2, Role.DECODE)
+
+
+class Stand:
+    """A real ledger behind calls that take a moment, and both workers over it. content: what is in each page."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = random.Random(seed)
+        self.ledger = PrefixLedger("test", 7, PAGES, "layout")
+        self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, PAGES // 2))
+        self.decode_pages = OwnedPages(self.ledger.acquire(DECODE, PAGES // 2), unsure=UNSURE, spare=2)
+        self.hasher = PageHasher("layout", 7, PAGE_TOKENS)
+        self.sharing = Sharing(self, self.decode_pages, self.hasher)
+        self.lookups = Lookups(self, self.hasher, UNSURE)
+        self.grants = Grants(self, self.prefill_pages, "layout")
+        self.claims = Claims(self, self.decode_pages, self.sharing.abandon)
+        self._answering = asyncio.Lock()
+        self.content: dict[int, tuple[int, ...]] = {}
+
+    async def look_up(
+        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limit: int
+    ) -> tuple[int, ...]:
+        await self._pause()
+        pages = self.ledger.look_up(PREFILL, handle_id, Reader(parent, tuple(hashes), tuple(tail)), limit)
+        await self._pause()
+        return pages
+
+    async def forget(self, handle_id: str) -> None:
+        await self._pause()
+        self.ledger.forget(PREFILL, handle_id)
+
+    async def grant(self, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
+        await self._pause()
+        handle = self.ledger.grant(PREFILL, handle_id, pages, tokens, layout_hash)
+        await self._pause()
+        return handle
+
+    async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
+        await self._pause()
+        self.ledger.claim(DECODE, handle, give)
+        self.grants.on_claimed(handle.handle_id, tuple(give))
+        await self._reply()
+
+    async def withdraw(self, handle: KvHandle) -> tuple[int, ...]:
+        await self._pause()
+        pages = self.ledger.withdraw(PREFILL, handle.handle_id, handle.epoch)
+        await self._pause()
+        return pages
+
+    async def share_prompt(self, handle: KvHandle) -> Shared:
+        await self._pause()
+        shared = self.ledger.share_prompt(DECODE, handle.handle_id, handle.epoch)
+        await self._reply()
+        return shared
+
+    async def share_answer(self, handle: KvHandle, pages: Sequence[int], hashes: Sequence[bytes]) -> tuple[int, ...]:
+        await self._pause()
+        taken = self.ledger.share_answer(DECODE, handle.handle_id, handle.epoch, pages, hashes)
+        await self._reply()
+        return taken
+
+    async def recall(self, count: int) -> tuple[int, ...]:
+        await self._pause()
+        for _ in range(100_000):
+            if pages := self.ledger.recall(DECODE, count):
+                await self._reply()
+                return pages
+            await asyncio.sleep(0)
+        raise AssertionError("nobody ever unpinned a page")
+
+    async def _reply(self) -> None:
+        """Decode's answers take a moment too, but come in the order in which the store gave them."""
+        async with self._answering:
+            await self._pause()
+
+    async def _pause(self) -> None:
+        for _ in range(self._random.randrange(3)):
+            await asyncio.sleep(0)
+
+    def check_idle(self) -> None:
+        """Nothing is pinned, and each side has as many pages to work with as at the start."""
+        self.ledger.check()
+        counts = self.ledger.counts()
+        assert (counts.granted, counts.shared, counts.free) == (0, 0, 0)
+        assert self.prefill_pages.counts() == {"free": counts.prefill, "in_use": 0}
+        assert self.decode_pages.counts() == {"free": counts.decode, "in_use": 0}
+        assert (counts.prefill, counts.decode + counts.cached) == (PAGES // 2, PAGES // 2)
+
+    def write(self, pages: Sequence[int], token_ids: Sequence[int], start: int) -> None:
+        """Write the KV of token_ids from position start on; nobody may write to a page that is nobody's."""
+        for position, token in enumerate(token_ids[start:], start):
+            page, slot = pages[position // PAGE_TOKENS], position % PAGE_TOKENS
+            assert page not in self.ledger._index.pages
+            self.content[page] = (*self.content.get(page, ())[:slot], token)
+
+    def read(self, pages: Sequence[int], tokens: int) -> list[int]:
+        """The tokens whose KV these pages hold."""
+        return [token for page in pages[: -(-tokens // PAGE_TOKENS)] for token in self.content[page]][:tokens]
+
+
+async def serve(stand: Stand, name: str, prompt: tuple[int, ...], answer: tuple[int, ...]) -> int:
+    """One request from look-up to end; returns how many pages of its prompt were found."""
+    async with stand.lookups.found(name, prompt) as found:
+        shared = found.pages
+        own = await stand.prefill_pages.reserve(-(-len(prompt) // PAGE_TOKENS) - len(shared))
+        stand.write((*shared, *own), prompt, len(shared) * PAGE_TOKENS)
+        async with stand.grants.granted(name, own, len(prompt)) as (handle, claimed):
+            claiming = asyncio.create_task(decode(stand, handle, prompt, answer))
+            try:
+                await asyncio.wait({claiming})
+                await claiming
+                await claimed.wait()
+            finally:
+                claiming.cancel()
+                await asyncio.wait({claiming})
+        found.claimed = True
+    return len(shared)
+
+
+async def decode(stand: Stand, handle: KvHandle, prompt: tuple[int, ...], answer: tuple[int, ...]) -> None:
+    """Decode's part: all but the answer's last token are written."""
+    count = -(-(len(prompt) + len(answer) - 1) // PAGE_TOKENS) - len(handle.shared)
+    own = await stand.claims.claim(handle, await stand.decode_pages.reserve(count))
+    shared, pages, done = stand.sharing.share(handle, own), (*handle.shared, *own), 0
+    try:
+        for number in range(len(answer) - 1):
+            assert stand.read(pages, len(prompt) + number) == [*prompt, *answer[:number]]
+            stand.write(pages, (*prompt, *answer[: number + 1]), len(prompt) + number)
+            done = number + 1
+            await asyncio.sleep(0)
+    finally:
+        shared.end(answer[:done])
+
+
+async def settle() -> None:
+    """Let what runs in the background end."""
+    for _ in range(80):
+        await asyncio.sleep(0)
+
+
+async def test_the_next_turn_finds_prompt_and_answer() -> None:
+    stand = Stand()
+    assert await serve(stand, "a", (1, 2, 3, 4, 5), (6, 7, 8, 9)) == 0
+    await settle()
+    stand.check_idle()
+    # Eight tokens have their KV: the answer's last one was never fed back.
+    assert await serve(stand, "b", (1, 2, 3, 4, 5, 6, 7, 8, 9, 10), (11, 12)) == 2
+    await settle()
+    stand.check_idle()
+
+
+async def test_a_salt_shares_with_its_own_kind_only() -> None:
+    stand = Stand()
+    await serve(stand, "a", (1, 2, 3, 4, 5), (6, 7))
+    await settle()
+    async with stand.lookups.found("b", (1, 2, 3, 4, 5), salt="other") as found:
+        assert found.pages == ()
+    async with stand.lookups.found("c", (1, 2, 3, 4, 5)) as found:
+        assert len(found.pages) == 1
+    await settle()
+    stand.check_idle()
+
+
+async def test_decode_gets_its_pages_back_when_it_needs_them_all() -> None:
+    stand = Stand()
+    for start in range(0, 400, 20):
+        await serve(stand, f"r{start}", tuple(range(start, start + 9)), (1, 2))
+    await settle()
+    assert stand.ledger.counts().cached >= PAGES // 4
+    own = await stand.decode_pages.reserve(PAGES // 2 - UNSURE)
+    stand.decode_pages.free(own)
+    with pytest.raises(PromptTooLong):
+        await stand.decode_pages.reserve(PAGES // 2 - UNSURE + 1)
+    await settle()
+    stand.check_idle()
+
+
+async def test_no_cancellation_at_any_point_loses_a_page_or_a_pin() -> None:
+    found = 0
+    for seed in range(150):
+        stand, chance = Stand(seed), random.Random(seed)
+        tasks = []
+        for index in range(12):
+            prompt = tuple(chance.choices([1, 2], k=2)) * chance.randrange(1, 9)
+            answer = tuple(chance.choices([1, 2], k=chance.randrange(2, 9)))
+            tasks.append(asyncio.create_task(serve(stand, f"r{index}", prompt, answer)))
+            for _ in range(chance.randrange(25)):
+                await asyncio.sleep(0)
+            if chance.random() < 0.3:
+                chance.choice(tasks).cancel()
+        await asyncio.wait(tasks, timeout=10)
+        await settle()
+        stand.check_idle()
+        for task in tasks:
+            found += 0 if task.cancelled() else task.result()
+    assert found > 100
