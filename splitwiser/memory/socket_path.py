@@ -49,6 +49,14 @@ def connect(path: Path) -> socket.socket:
     return sock
 
 
+def nobody_listens_yet(path: Path) -> bool:
+    """Whether there is no socket at path, or one that a store left behind: a store may still come."""
+    _check_length(path)
+    with _new_socket() as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) in (errno.ENOENT, errno.ECONNREFUSED)
+
+
 def _new_socket() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from splitwiser.config.schema import Settings
@@ -17,6 +18,7 @@ from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.redis_registry import RedisRegistry
 from splitwiser.memory.devices import mapper_of
+from splitwiser.memory.socket_path import nobody_listens_yet
 from splitwiser.mps.attachment import check_attached
 from splitwiser.mps.control import Control
 from splitwiser.rpc.listen import refuse_open_plaintext
@@ -31,6 +33,8 @@ Engine = PrefillEngine | DecodeEngine
 SHARE_RETRY_S = 0.05
 SPARE_PART = 16
 """Decode has this part of its pages free at hand, if it can, so that a claim need not wait for pages of the index."""
+STORE_RETRY_S = 0.1
+STORE_TRIES = 300
 
 
 class StepMetrics(Protocol):
@@ -57,6 +61,7 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
     refuse_open_plaintext(launch.listen, launch.listen_options)
     socket = settings.run_dir / settings.store.socket
     mapper = mapper_of(settings.engine.device)
+    await _await_store(socket)
     store = await StoreClient.connect(socket, phase, launch.instance, beat_s=settings.store.beat_s, mapper=mapper)
     try:
         loaded = await load(settings, store, phase)
@@ -81,6 +86,14 @@ async def _take_pages(store: StoreClient, settings: Settings, phase: Phase) -> O
     # What a predecessor put into the prefix index stays there, until it is recalled.
     free = await store.acquire(share)
     return OwnedPages(free, capacity=share, unsure=settings.pinned_pages, spare=share // SPARE_PART)
+
+
+async def _await_store(socket: Path) -> None:
+    """Wait for a store to listen: pods of one release start in any order. Attaching tells of one that does not."""
+    for _ in range(STORE_TRIES):
+        if not nobody_listens_yet(socket):
+            return
+        await asyncio.sleep(STORE_RETRY_S)
 
 
 async def take_share(store: StoreClient, count: int) -> list[int]:
