@@ -87,10 +87,18 @@ def _say(*lines: str) -> None:
         print(line)
 
 
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def _bar() -> Iterator[run.Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
+    if not console.is_terminal:
+        # A pod's log, for one: a line a step, which `experiment submit` reads.
+        yield run.Progress(_tell, lambda done, total, what: _tell(f"{done}/{total} {what}"))
+        return
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("measurements", total=None)
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from splitwiser.cli.experiment_submit import submit_experiment
+
 experiment_app = typer.Typer(help="Measure: the paper's tables, and the split against what people use today.")
 
 Folder = Annotated[
@@ -65,3 +67,6 @@ def report(place: Place) -> None:
     from splitwiser.cli.experiment import show_report
 
     show_report(place)
+
+
+experiment_app.command("submit")(submit_experiment)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitwiser.bench.temporary import temporary_settings
+from splitwiser.config.load import load_settings
 from splitwiser.config.schema import Settings
 from splitwiser.experiments.definition import Side
 from splitwiser.experiments.sides.unsplit import UnsplitStack
+from splitwiser.rpc.certificate import check_certificate
 from splitwiser.rpc.client import Client
 from splitwiser.stack.local import LocalStack
 
@@ -44,9 +46,11 @@ async def open_side(name: str, side: Side, settings: Settings) -> AsyncIterator[
 
 @asynccontextmanager
 async def open_endpoint(name: str, address: str) -> AsyncIterator[Target]:
-    """A running stack by its router's address."""
+    """A running stack by its router's address, over TLS where that is set."""
     async with AsyncExitStack() as running:
-        client = await running.enter_async_context(Client(address))
+        tls = load_settings().tls
+        check_certificate(tls)
+        client = await running.enter_async_context(Client(address, tls))
         yield Target(name, (client,), await client.get_model())
 
 
