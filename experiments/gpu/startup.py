@@ -36,6 +36,7 @@ async def main(socket: str, model_folder: str) -> None:
     import transformers  # noqa: F401
 
     from splitwiser.engine.memory import memory_of
+    from splitwiser.engine.transformers.build import weights_identity
     from splitwiser.engine.transformers.interface import choose_interface
     from splitwiser.engine.transformers.library import empty_model, read_config
     from splitwiser.engine.transformers.weights import attach_weights
@@ -49,7 +50,7 @@ async def main(socket: str, model_folder: str) -> None:
     laps.end("attach to the store and map the weights")
     config = read_config(model_folder)
     model = empty_model(config, "bfloat16")
-    attach_weights(model, weights, f"{model_folder} in bfloat16", memory_of("cuda"))
+    attach_weights(model, weights, weights_identity(model_folder, "bfloat16"), memory_of("cuda"))
     laps.end("build the model over them")
     interface = choose_interface(model)
     torch.cuda.synchronize()

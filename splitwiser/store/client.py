@@ -19,7 +19,7 @@ from splitwiser.memory.peer import peer_of
 from splitwiser.memory.segment import Made, Mapper, Segment
 from splitwiser.store.calls import Calls
 from splitwiser.store.obtain import StoreSegments
-from splitwiser.store.wire import MAX_FRAME_PAGES, ROLE_TO_PROTO, counts_from_proto
+from splitwiser.store.wire import MAX_FRAME_PAGES, ROLE_TO_PROTO, VERSION, counts_from_proto
 from splitwiser.v1 import store_pb2
 from splitwiser.v1.store_pb2 import GrantClaimed, StoreRequest
 
@@ -55,7 +55,7 @@ class StoreClient:
         on_claimed: OnClaimed | None = None,
         mapper: Mapper | None = None,
     ) -> Self:
-        """Attach under a role. Raises StartupError when no store of this user listens there."""
+        """Attach under a role. Raises StartupError when no store of this user and version listens there."""
         sock = socket_path.connect(socket)
         if (uid := peer_of(sock).uid) != os.geteuid():
             sock.close()
@@ -66,7 +66,7 @@ class StoreClient:
 
     async def _attach(self, role: Role, name: str, beat_s: float) -> None:
         try:
-            attach = store_pb2.Attach(role=ROLE_TO_PROTO[role], name=name)
+            attach = store_pb2.Attach(role=ROLE_TO_PROTO[role], name=name, version=VERSION)
             attached = (await self._calls.call(StoreRequest(attach=attach))).body.attached
         except BaseException:
             self._calls.close()

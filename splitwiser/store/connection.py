@@ -6,13 +6,14 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
+from splitwiser.errors import StartupError
 from splitwiser.kv.owner import Owner, Role
 from splitwiser.memory.frame import Frame, FrameError
 from splitwiser.memory.link import FrameLink
 from splitwiser.memory.peer import Peer, kill, open_pidfd
 from splitwiser.store.desk import Desk
 from splitwiser.store.observer import StoreObserver
-from splitwiser.store.wire import MAX_NAME_CHARS, ROLE_FROM_PROTO, read_request
+from splitwiser.store.wire import MAX_NAME_CHARS, ROLE_FROM_PROTO, VERSION, error_to_proto, read_request
 from splitwiser.v1.store_pb2 import Attached, StoreReply, StoreRequest
 
 _log = logging.getLogger(__name__)
@@ -83,12 +84,24 @@ class Connection:
         role = ROLE_FROM_PROTO.get(request.attach.role)
         if self._owner or role is None or not 0 < len(request.attach.name) <= MAX_NAME_CHARS:
             raise frame.refuse("a connection starts with one Attach, of a role and a name")
+        if request.attach.version != VERSION:
+            self._turn_away(request)
+            return
         self._owner = Owner(self._number, role)
         self._who = f"{role} worker {request.attach.name!r} ({self._who})"
         self._desk.enter(self._owner, self._send)
         self._observer.connected(role)
         attached = Attached(store=self._desk.store, incarnation=self._desk.incarnation, lease_seconds=self._lease_s)
         self._send(StoreReply(call_id=request.call_id, attached=attached))
+
+    def _turn_away(self, request: StoreRequest) -> None:
+        """It may try again, by the same connection or another: nothing is its own yet."""
+        error = StartupError(
+            f"the store is splitwiser {VERSION}, this worker {request.attach.version or 'of another version'}",
+            help="run store and workers of one version",
+        )
+        self._observer.refused("OTHER_VERSION")
+        self._send(StoreReply(call_id=request.call_id, failure=error_to_proto(error)))
 
     def _send(self, reply: StoreReply, fds: Sequence[int] = ()) -> None:
         self._link.send(reply.SerializeToString(), fds)

@@ -11,7 +11,10 @@ class StoreObserver(Protocol):
     def claimed(self) -> None: ...
 
     def refused(self, reason: str) -> None:
-        """A call was refused, by its error's reason; or a connection, by FOREIGN_USER or TOO_MANY_CONNECTIONS."""
+        """A call was refused, by its error's reason; or a connection.
+
+        That one by FOREIGN_USER, OTHER_VERSION or TOO_MANY_CONNECTIONS.
+        """
 
     def connected(self, role: str) -> None: ...
 

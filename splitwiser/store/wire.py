@@ -1,5 +1,7 @@
 """Owns the border between the store's frames and the library's own types, for both ends of the socket."""
 
+from importlib.metadata import version
+
 from google.protobuf.message import DecodeError
 
 from splitwiser.errors import SplitwiserError, class_of
@@ -7,6 +9,7 @@ from splitwiser.kv.owner import Counts, Role
 from splitwiser.memory.frame import Frame
 from splitwiser.v1 import store_pb2
 
+VERSION = version("splitwiser")
 MAX_FRAME_PAGES = 25_000
 """Page numbers of one frame: the most that its bytes hold, with room for the rest."""
 MAX_NAME_CHARS = 256

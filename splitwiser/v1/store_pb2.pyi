@@ -56,12 +56,14 @@ class StoreRequest(_message.Message):
     def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
-    __slots__ = ("role", "name")
+    __slots__ = ("role", "name", "version")
     ROLE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     role: Role
     name: str
-    def __init__(self, role: _Optional[_Union[Role, str]] = ..., name: _Optional[str] = ...) -> None: ...
+    version: str
+    def __init__(self, role: _Optional[_Union[Role, str]] = ..., name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class Beat(_message.Message):
     __slots__ = ()

@@ -97,3 +97,16 @@ async def test_a_router_that_dies_leaves_no_orphan(stack: RunningStack) -> None:
     await back(stack, "router", dead)
     async with Client(stack.address) as client:
         assert len(await tokens_of(client, endless("after", 5))) == 5
+
+
+async def test_without_its_store_a_stack_takes_no_request_and_its_workers_say_why() -> None:
+    with running_stack() as stack:
+        os.kill(stack.pid("store"), signal.SIGKILL)
+        logs = [stack.settings.run_dir / "logs" / f"{name}.log" for name in ("prefill-0", "decode-0")]
+        await until(lambda: all("error: the store went away" in log.read_text() for log in logs), 5)
+        assert all("help: restart the stack" in log.read_text() for log in logs)
+        async with Client(stack.address) as client:
+            with pytest.raises(SplitwiserError) as refused:
+                async for _ in client.generate(endless("too late"), timeout_s=0.5):
+                    pass
+        assert refused.value.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")

@@ -1,8 +1,12 @@
 """Owns how the engine comes to be: the stack's one copy of the weights, the model's layout, the one pool."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
 
 from splitwiser.config.schema import Settings
+from splitwiser.engine.identity import identity_of
 from splitwiser.engine.memory import memory_of
 from splitwiser.engine.transformers.forward import Forward
 from splitwiser.engine.transformers.interface import choose_interface
@@ -14,6 +18,11 @@ from splitwiser.engine.transformers.weights import attach_weights, make_weights
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.memory.segment import Segments
+
+
+def weights_identity(model: str, dtype: str) -> str:
+    """What this engine's weights segment holds."""
+    return identity_of(model, dtype, transformers=version("transformers"), torch=torch.__version__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ async def load(settings: Settings, segments: Segments) -> Loaded:
     set_up_arithmetic(settings.engine.threads)
     config = read_config(name)
     model = empty_model(config, dtype)
-    identity, memory = f"{name} in {dtype}", memory_of(settings.engine.device)
+    identity, memory = weights_identity(name, dtype), memory_of(settings.engine.device)
     weights = await segments.obtain("weights", lambda: make_weights(lambda: load_model(name, dtype), identity, memory))
     attach_weights(model, weights, identity, memory)
     interface = choose_interface(model)

@@ -64,7 +64,7 @@ def attach_weights(model: "PreTrainedModel", segment: Segment, identity: str, me
     if manifest["identity"] != identity:
         raise StartupError(
             f"the store holds the weights of {manifest['identity']}, this worker is to run {identity}",
-            help="run all workers with the same engine settings, or restart the stack",
+            help="run all workers with the same settings and versions, or restart the stack",
         )
     for fields in manifest["entries"]:
         entry = Entry(**fields | {"shape": tuple(fields["shape"])})

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import vllm
 from vllm.v1.engine.core import EngineCore
 from vllm.v1.executor import Executor
 from vllm.v1.kv_cache_interface import KVCacheConfig
 from vllm.v1.kv_cache_layout import KVCacheLayout
 
-from splitwiser.config.schema import Settings
+from splitwiser.config.schema import EngineSettings, Settings
 from splitwiser.engine.base import Phase
+from splitwiser.engine.identity import identity_of
 from splitwiser.engine.memory import Memory, memory_of
 from splitwiser.engine.vllm.core import Core, EngineThread
 from splitwiser.engine.vllm.door import StoreDoor
@@ -30,6 +32,11 @@ async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[Pool
     return starting.layout, Core(thread, core)
 
 
+def _identity(engine: EngineSettings) -> str:
+    """What this engine's weights segment holds, as this vLLM lays it out."""
+    return identity_of(engine.model, engine.dtype, vllm=vllm.__version__, torch=torch.__version__)
+
+
 @dataclass(slots=True)
 class _Starting:
     settings: Settings
@@ -42,7 +49,7 @@ class _Starting:
     def run(self) -> EngineCore:
         """Blocks for seconds."""
         engine = self.settings.engine
-        register_loader(self.door, self.memory, f"{engine.model} in {engine.dtype}, as vLLM lays it out")
+        register_loader(self.door, self.memory, _identity(engine))
         config = engine_config(self.settings, self.phase)
         try:
             with allocations_from(self._pool, config.cache_config.num_gpu_blocks_override):

@@ -99,7 +99,7 @@ def _attach(model: torch.nn.Module, segment: Segment, identity: str, memory: Mem
     if manifest["identity"] != identity:
         raise StartupError(
             f"the store holds the weights of {manifest['identity']}, this worker is to run {identity}",
-            help="run all workers with the same engine settings, or restart the stack",
+            help="run all workers with the same settings and versions, or restart the stack",
         )
     entries, parameters = manifest["entries"], _parameters(model)
     for name in parameters:

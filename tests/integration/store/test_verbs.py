@@ -5,9 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from splitwiser.errors import ForeignPages, InvalidRequest, LayoutMismatch, StaleHandle, StoreLost, UnknownHandle
+from splitwiser.errors import (
+    ForeignPages,
+    InvalidRequest,
+    LayoutMismatch,
+    StaleHandle,
+    StartupError,
+    StoreLost,
+    UnknownHandle,
+)
 from splitwiser.kv.handle import Epoch
 from splitwiser.kv.owner import Counts
+from splitwiser.store import client as client_module
 from splitwiser.store.client import StoreClient
 from splitwiser.store.wire import MAX_FRAME_PAGES
 from tests.support.store import LAYOUT, NAME, Store, running_store
@@ -97,6 +106,18 @@ async def test_a_restarted_store_honours_no_handle_of_its_predecessor(store: Sto
         await prefill.grant("request", await prefill.acquire(1), 1, LAYOUT.hash)
         with pytest.raises(StaleHandle):
             await decode.claim(handle, await decode.acquire(1))
+
+
+async def test_a_worker_of_another_version_is_told_so_and_owns_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "VERSION", "0.0.1")
+    with pytest.raises(StartupError, match=r"the store is splitwiser \S+, this worker 0\.0\.1") as refused:
+        await store.attach("prefill")
+    assert "one version" in refused.value.help
+    monkeypatch.undo()
+    assert store.tally.counts["OTHER_VERSION"] == 1
+    assert (await (await store.attach("observer")).counts()).total == 0
 
 
 async def test_calls_in_flight_end_with_the_store(store: Store) -> None:

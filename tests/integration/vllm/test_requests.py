@@ -1,6 +1,7 @@
 """Requests that do not run to their end, and models that are not served."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,21 @@ async def test_a_model_with_experts_is_refused(tmp_path: Path) -> None:
         with pytest.raises(StartupError, match="it has experts"):
             async with LocalStack(settings):
                 pass
+
+
+async def test_a_model_that_vllm_does_not_know_is_refused(tmp_path: Path) -> None:
+    model = make_tiny(tmp_path / "unheard-of")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"architectures": ["UnheardOfForCausalLM"]}))
+    with socket_folder() as folder:
+        settings = Settings.model_validate(
+            {
+                "run_dir": folder / "run",
+                "engine": {"kind": "vllm", "model": str(model)},
+                "router": {"listen": "127.0.0.1:0"},
+            }
+        )
+        with pytest.raises(StartupError, match="UnheardOf") as refused:
+            async with LocalStack(settings):
+                pass
+    assert "choose a model that vLLM serves" in str(refused.value)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from splitwiser.engine.transformers import build
 from splitwiser.engine.transformers.build import load
 from splitwiser.errors import LayoutMismatch, StartupError
 from splitwiser.kv.layout import LayerShape, PoolLayout
@@ -62,8 +63,19 @@ async def test_weights_in_another_dtype_are_refused(tiny_model: Callable[[str], 
     settings = settings_of(tiny_model("llama"), pages=64)
     await load(settings, segments)
     other = settings.model_copy(update={"engine": settings.engine.model_copy(update={"dtype": "bfloat16"})})
-    with pytest.raises(StartupError, match=r"in float32, this worker is to run .* in bfloat16"):
+    with pytest.raises(StartupError, match=r"in float32 by .*, this worker is to run .* in bfloat16"):
         await load(other, segments)
+
+
+async def test_weights_by_another_version_of_the_library_are_refused(
+    tiny_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments, settings = LocalSegments(), settings_of(tiny_model("llama"), pages=64)
+    await load(settings, segments)
+    monkeypatch.setattr(build, "version", lambda package: "4.0.0")
+    with pytest.raises(StartupError, match=r"by transformers \S+ .* is to run .* by transformers 4\.0\.0") as told:
+        await load(settings, segments)
+    assert "same settings and versions" in told.value.help
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
