@@ -44,7 +44,7 @@ test-gpu: setup ## Run the tests that need an NVIDIA GPU; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 test-chart: setup ## Run the tests of the Helm chart, without a cluster; ARGS= goes to pytest
-	@tools="$$(PYTHON=$(BIN)/python tools/kube-tools.sh)" && SPLITWISER_KUBE_TOOLS="$$tools" \
+	@tools="$$(PYTHON=$(BIN)/python tools/kube-tools.sh)" && KUBE_TOOLS="$$tools" \
 		$(BIN)/python -m pytest tests/charts $(ARGS)
 
 test-vllm: setup-vllm ## Run the tests of the vllm engine on a CPU; ARGS= goes to pytest

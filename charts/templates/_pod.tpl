@@ -53,23 +53,17 @@ livenessProbe: {{- merge (dict "grpc" $live) $timing | toYaml | nindent 2 }}
 readinessProbe: {{- merge (dict "grpc" (dict "port" .port)) $timing | toYaml | nindent 2 }}
 {{- end -}}
 
-{{/* What comes before SIGTERM. Takes root and role. */}}
+{{/* What comes before SIGTERM. All containers of a pod are told to end at once; without their store the workers could not drain.
+     Takes root and role. */}}
 {{- define "splitwiser.preStop" -}}
-{{- $seconds := (include "splitwiser.role" . | fromYaml).preStopSeconds -}}
 {{- if and (eq .role "store") (eq .root.Values.topology "pod") -}}
-{{- /* All containers of a pod are told to end at once; without their store the workers could not drain. */ -}}
 exec:
   command:
     - python
     - -c
     - |
       {{- .root.Files.Get "files/await_workers.py" | trim | nindent 6 }}
-{{- else if not $seconds }}
-{{- else if semverCompare ">=1.30-0" .root.Capabilities.KubeVersion.Version -}}
-sleep: {seconds: {{ $seconds }}}
-{{- else -}}
-exec: {command: [python, -c, "import time; time.sleep({{ $seconds }})"]}
-{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Labels and annotations of a pod. Takes root, role and component; labels and annotations add to them. */}}
@@ -171,7 +165,7 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- define "splitwiser.sharedVolumes" -}}
 - name: settings
   configMap: {name: {{ include "splitwiser.fullname" .root }}}
-{{- if and .root.Values.tls.enabled (ne (last .roles) "store") }}
+{{- if .root.Values.tls.enabled }}
 - name: tls
   secret: {secretName: {{ .root.Values.tls.existingSecret }}}
 {{- end }}

@@ -74,6 +74,10 @@ http: 8000
 - name: SPLITWISER_DRAIN__GRACE_S
   value: {{ include "splitwiser.drainSeconds" . | quote }}
 {{- end }}
+{{- if eq .role "router" }}
+- name: SPLITWISER_DRAIN__LAME_DUCK_S
+  value: {{ $values.router.lameDuckSeconds | quote }}
+{{- end }}
 {{- $ports := include "splitwiser.ports" . | fromYaml }}
 {{- if ne ($ports.metrics | int) 9090 }}
 - name: SPLITWISER_TELEMETRY__METRICS_PORT
@@ -90,7 +94,7 @@ http: 8000
 {{/* What is left of the grace period for requests in flight, with some seconds for the end itself. Takes root and role. */}}
 {{- define "splitwiser.drainSeconds" -}}
 {{- $role := include "splitwiser.role" . | fromYaml -}}
-{{- max 1 (sub $role.terminationGracePeriodSeconds (add 5 (default 0 $role.preStopSeconds))) -}}
+{{- max 1 (sub $role.terminationGracePeriodSeconds (add 5 (default 0 $role.lameDuckSeconds))) -}}
 {{- end -}}
 
 {{- define "splitwiser.modelEnv" -}}
@@ -112,7 +116,7 @@ http: 8000
 - {name: settings, mountPath: /etc/splitwiser/settings.json, subPath: settings.json, readOnly: true}
 - {name: {{ include "splitwiser.runVolume" . }}, mountPath: /run/splitwiser}
 - {name: {{ include "splitwiser.tmpVolume" . }}, mountPath: /tmp}
-{{- if and $values.tls.enabled (ne .role "store") }}
+{{- if $values.tls.enabled }}
 - {name: tls, mountPath: /etc/splitwiser/tls, readOnly: true}
 {{- end }}
 {{- if ne .role "router" }}

@@ -47,6 +47,8 @@ gpu:
 {{- end }}
 router:
   allow_plaintext: {{ not .Values.tls.enabled }}
+  {{- /* So that clients with a standing connection have left a router that drains before it stops listening. */}}
+  max_connection_age_s: {{ max 1 (div (mul 7 .Values.router.lameDuckSeconds) 10) }}
   {{- if .Values.router.http.enabled }}
   http_listen: 0.0.0.0:8000
   {{- end }}

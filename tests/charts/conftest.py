@@ -12,7 +12,7 @@ import pytest
 from tests.support.helm import CHART, Helm, Object
 
 HERE = Path(__file__).parent
-TOOLS = "SPLITWISER_KUBE_TOOLS"
+TOOLS = "KUBE_TOOLS"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 RENDER_SECONDS: list[float] = []
 
@@ -50,14 +50,14 @@ def helm(helms: Sequence[Helm]) -> Helm:
     return helms[0]
 
 
-@pytest.fixture(scope="module", params=VALUES, ids=lambda path: path.name.removesuffix("-values.yaml"))
+@pytest.fixture(scope="session", params=VALUES, ids=lambda path: path.name.removesuffix("-values.yaml"))
 def values_file(request: pytest.FixtureRequest) -> Path:
     """Each values file of charts/ci."""
     path: Path = request.param
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def objects(helm: Helm, values_file: Path) -> list[Object]:
     """What the chart renders to with that file."""
     return helm.objects(values_file)
