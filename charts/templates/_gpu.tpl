@@ -48,6 +48,23 @@
 {{- toYaml $resources -}}
 {{- end -}}
 
+{{/* Under most caps most GPUs compute wrong products: no worker starts under one that has not passed the gate, in the very
+     environment that it is to run in. Takes root and role. */}}
+{{- define "splitwiser.checkCap" -}}
+name: check-{{ .role }}-cap
+image: {{ include "splitwiser.roleImage" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+args: [splitwiser.stack.check_cap, --config=/etc/splitwiser/settings.json, {{ .role }}]
+env: {{- include "splitwiser.env" . | nindent 2 }}
+{{- with (include "splitwiser.role" . | fromYaml).extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
+resources: {{- include "splitwiser.resources" . | nindent 2 }}
+securityContext: {{- toYaml (include "splitwiser.role" . | fromYaml).securityContext | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
+volumeMounts: {{- include "splitwiser.mounts" . | nindent 2 }}
+{{- end -}}
+
 {{- define "splitwiser.mpsPath" -}}
 {{- default (printf "/run/splitwiser/%s.%s/mps" .Release.Namespace (include "splitwiser.fullname" .)) .Values.mps.daemonset.hostPath -}}
 {{- end -}}

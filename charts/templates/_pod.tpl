@@ -218,6 +218,22 @@ securityContext:
 volumeMounts: {{- toYaml .mounts | nindent 2 }}
 {{- end -}}
 
+{{/* What comes before the services: the socket's folder gets its owner, and each cap passes the numeric gate. Takes root, roles. */}}
+{{- define "splitwiser.initContainers" -}}
+{{- $root := .root -}}
+{{- if and (eq (first .roles) "store") (eq $root.Values.topology "pods") }}
+{{- $mounts := list (dict "name" "socket" "mountPath" "/run/splitwiser-store") }}
+{{- $image := include "splitwiser.roleImage" (dict "root" $root "role" "store") }}
+- {{ include "splitwiser.handOver" (dict "root" $root "role" "store" "image" $image "mounts" $mounts) | nindent 2 | trim }}
+{{- end }}
+{{- range $role := .roles }}
+{{- $percent := include "splitwiser.smPercent" (dict "root" $root "role" $role) }}
+{{- if and $percent (lt ($percent | int) 100) }}
+- {{ include "splitwiser.checkCap" (dict "root" $root "role" $role) | nindent 2 | trim }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The whole pod of some roles. Takes root, component and roles, the first of which says where and as whom it runs. */}}
 {{- define "splitwiser.podTemplate" -}}
 {{- $root := .root -}}
@@ -237,11 +253,9 @@ spec:
   {{- if and (eq $root.Values.device "gpu") (ne $first "router") }}
   {{- include "splitwiser.gpuPod" (dict "root" $root "roles" .roles) | nindent 2 }}
   {{- end }}
-  {{- if and (eq $first "store") (eq $root.Values.topology "pods") }}
-  {{- $mounts := list (dict "name" "socket" "mountPath" "/run/splitwiser-store") }}
-  {{- $image := include "splitwiser.roleImage" (dict "root" $root "role" "store") }}
+  {{- with include "splitwiser.initContainers" (dict "root" $root "roles" .roles) | trim }}
   initContainers:
-    - {{ include "splitwiser.handOver" (dict "root" $root "role" "store" "image" $image "mounts" $mounts) | nindent 6 | trim }}
+    {{- . | nindent 4 }}
   {{- end }}
   containers:
     {{- range .roles }}

@@ -16,10 +16,12 @@ redis://{{ include "splitwiser.fullname" . }}-redis:6379/0
 
 {{/* The cap of a phase in %, or nothing where there is none. Takes root and role. */}}
 {{- define "splitwiser.smPercent" -}}
+{{- if include "splitwiser.isWorker" .role -}}
 {{- $mps := .root.Values.mps -}}
 {{- $asked := (include "splitwiser.role" . | fromYaml).smPercent -}}
 {{- if $asked }}{{ $asked | int }}
 {{- else if and (eq .root.Values.device "gpu") (eq $mps.mode "devicePlugin") }}{{ div 100 ($mps.devicePlugin.replicas | int) }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

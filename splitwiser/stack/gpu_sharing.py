@@ -1,6 +1,6 @@
 """Owns how a stack's phases come to share the GPU: the daemon, the gate, and what each phase's processes start with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -43,15 +43,17 @@ def shares(settings: Settings) -> dict[str, ClientShare]:
     }
 
 
-async def check_caps(settings: Settings, control: Control) -> dict[str, Finding]:
-    """Each capped phase's finding. Raises StartupError for a cap that fails."""
+async def check_caps(
+    settings: Settings, control: Control, phases: Collection[str] = ("prefill", "decode")
+) -> dict[str, Finding]:
+    """The finding of each of these phases that is capped. Raises StartupError for a cap that fails."""
     rows = {
         "prefill": rows_up_to(settings.prefill.chunk_tokens),
         "decode": rows_up_to(settings.decode.max_batch),
     }
     findings = {}
     for phase, share in shares(settings).items():
-        if share.sm_percent < NO_CAP:
+        if phase in phases and share.sm_percent < NO_CAP:
             measure = partial(measure_cap, settings, control, share.priority, rows[phase])
             findings[phase] = await check_cap(share.sm_percent, measure, field=f"gpu.{phase}_sm_percent")
     return findings
