@@ -1,6 +1,7 @@
 """Owns the choice of an engine: by settings.engine.kind, importing only what that engine needs."""
 
 import asyncio
+import importlib.util
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -10,10 +11,15 @@ from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObser
 from splitwiser.engine.batch import DecodeRunner, PrefillRunner
 from splitwiser.engine.loop import UNDISTURBED, Turn
 from splitwiser.engine.paged import PagedDecodeEngine, PagedPrefillEngine
+from splitwiser.errors import StartupError
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.memory.segment import Segments
 
+NEEDED_BY = {
+    "transformers": (("torch", "transformers"), "pip install 'splitwiser[transformers]'"),
+    "vllm": (("torch", "vllm"), "install vLLM 0.32, as docs/vllm.md says"),
+}
 WHOLE_ENGINES = ("vllm",)
 """Kinds that schedule by themselves; the others bring a runner for each phase, to the schedulers of paged.py."""
 
@@ -58,11 +64,24 @@ class PagedEngines:
         return PagedDecodeEngine(self.layout, pages, runner, max_batch=max_batch, observer=observer, turn=self.turn)
 
 
+def check_installed(settings: Settings) -> None:
+    """Raise StartupError when what the engine runs on is not installed, as in an image that was built for another."""
+    needed, remedy = NEEDED_BY.get(settings.engine.kind, ((), ""))
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StartupError(
+            f"the {settings.engine.kind} engine needs {' and '.join(missing)}, not installed here",
+            help=f"{remedy}; in a pod, give the worker the image of its engine; or use --engine sim",
+            field="engine.kind",
+        )
+
+
 def prepare(settings: Settings) -> None:
     """Do what a start does before it needs the store or the GPU; load is faster afterwards. Blocks for seconds.
 
     Raises StartupError when the model cannot be read.
     """
+    check_installed(settings)
     import_module(f"splitwiser.memory.{'cuda.segments' if settings.engine.device == 'cuda' else 'memfd'}")
     import_module(f"splitwiser.engine.{settings.engine.kind}.build").prepare(settings)
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver, StepSpan
-from splitwiser.engine.factory import Load, Loaded
+from splitwiser.engine.factory import Load, Loaded, check_installed
 from splitwiser.errors import StoreLost
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -57,7 +57,8 @@ class Worker:
 async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Worker]:
     """A worker attached to its store for the length of the block; leaving gives all its pages back at once."""
     settings = launch.settings
-    # Before the model is loaded, which may take minutes.
+    # Before anything is loaded, which may take minutes.
+    check_installed(settings)
     refuse_open_plaintext(launch.listen, launch.listen_options)
     socket = settings.run_dir / settings.store.socket
     mapper = mapper_of(settings.engine.device)

@@ -11,14 +11,10 @@ from splitwiser.config.address import MAX_SOCKET_PATH_BYTES, UnixAddress, parse_
 from splitwiser.config.check import check_settings
 from splitwiser.config.problem import hide_password
 from splitwiser.config.schema import Settings
+from splitwiser.engine.factory import check_installed
 from splitwiser.errors import ConfigurationError, RegistryUnavailable, StartupError
 from splitwiser.stack.redis_server import find_redis_server
 from splitwiser.stack.run_dir import RunDir
-
-_NEEDED_BY = {
-    "transformers": (("torch", "transformers"), "pip install 'splitwiser[transformers]'"),
-    "vllm": (("torch", "vllm"), "install vLLM 0.32, as docs/vllm.md says"),
-}
 
 
 async def check_environment(settings: Settings, *, own_redis: bool) -> None:
@@ -28,7 +24,7 @@ async def check_environment(settings: Settings, *, own_redis: bool) -> None:
     _check_sockets(settings)
     _check_listen(settings.router.listen, "router.listen")
     _check_http(settings)
-    _check_engine(settings)
+    check_installed(settings)
     # Imported late: the sim engine should not wait for tokenizers and hub.
     if settings.engine.kind != "sim":
         from splitwiser.stack.model_check import check_model
@@ -125,17 +121,6 @@ def _is_listened_to(path: Path) -> bool:
     """Whether somebody accepts connections there; a file that a killed server left refuses them."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(str(path)) == 0
-
-
-def _check_engine(settings: Settings) -> None:
-    needed, remedy = _NEEDED_BY.get(settings.engine.kind, ((), ""))
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise StartupError(
-            f"the {settings.engine.kind} engine needs {' and '.join(missing)}",
-            help=f"{remedy}, or use --engine sim",
-            field="engine.kind",
-        )
 
 
 async def _check_redis(settings: Settings) -> None:

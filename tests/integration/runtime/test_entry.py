@@ -95,3 +95,21 @@ def test_plaintext_beyond_this_machine_is_refused_to_workers_too(tmp_path: Path)
     assert code == 2
     assert "plaintext" in cause
     assert "router.allow_plaintext" in remedy
+
+
+@pytest.mark.parametrize(
+    ("engine", "missing", "cause"),
+    [
+        ({"kind": "transformers"}, "torch", "engine.kind: the transformers engine needs torch"),
+        ({"kind": "transformers", "device": "cuda"}, "cuda", "engine.device: engine.device=cuda needs cuda-bindings"),
+    ],
+)
+def test_an_image_without_the_engine_is_told(engine: dict[str, str], missing: str, cause: str, tmp_path: Path) -> None:
+    """As in the router's image, given to a worker of another engine than sim."""
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    config = write(tmp_path, {"run_dir": str(tmp_path), "engine": engine})
+    code, (said, remedy) = ending(*command(config, "--listen", f"unix:{tmp_path}/d", service="decode"), PYTHONPATH=path)
+    assert code == 1
+    assert said.startswith(f"error: {cause}")
+    assert remedy.startswith("help: ")
