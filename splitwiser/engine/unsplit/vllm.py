@@ -106,7 +106,8 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
         dtype=settings.engine.dtype,
         max_model_len=min(info.max_tokens, pool.pages * pool.page_tokens),
         block_size=pool.page_tokens,
-        num_gpu_blocks_override=pool.pages,
+        # Block 0 is vLLM's own, for what is written and never read.
+        num_gpu_blocks_override=pool.pages + 1,
         # Only its presence matters: the cache has that many blocks, whatever is free.
         kv_cache_memory_bytes=1,
         # vLLM would ask for this part of the GPU to be free, and other sides may be up.

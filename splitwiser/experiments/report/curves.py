@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from splitwiser.experiments.report.style import COLOURS, colours, dressed
+from splitwiser.experiments.report.style import PHASES, colours, dressed
 from splitwiser.experiments.result import Result, Sample
 from splitwiser.experiments.table import point_words
 
@@ -58,15 +58,14 @@ def pages(result: Result) -> Any | None:
     )
     for row, sample in enumerate(chosen.values(), 1):
         own = [(name, curve) for name, curve in sample.series.items() if name.startswith(PAGES)]
-        for place, (name, curve) in enumerate(own):
+        for name, curve in own:
             line = go.Scatter(
                 x=[at / 1e3 for at, _ in curve],
                 y=[value for _, value in curve],
                 mode="lines",
-                line={"shape": "hv", "color": COLOURS[place]},
+                line={"shape": "hv", "color": PHASES[_phase_of(name)]},
                 name=name.removeprefix(PAGES),
                 legendgroup=name,
-                showlegend=row == 1 or name not in [n for n, _ in own[:place]],
             )
             figure.add_trace(line, row=row, col=1)
     figure.update_xaxes(title_text="seconds", row=len(chosen), col=1)
@@ -76,3 +75,8 @@ def pages(result: Result) -> Any | None:
         trace.showlegend = trace.name not in seen
         seen.add(trace.name)
     return dressed(figure, "Pages in use", height=170 + 170 * len(chosen))
+
+
+def _phase_of(name: str) -> str:
+    """Of the engine in a series' name; a whole one does both."""
+    return next((phase for phase in PHASES if phase in name), "mixed")

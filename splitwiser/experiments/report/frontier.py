@@ -18,9 +18,12 @@ AXES = {
 
 
 def frontier(result: Result) -> Any | None:
-    """None for kinds without one, and where fewer than two points were measured."""
+    """None for kinds without one, and unless points differ in one thing."""
     axes = AXES.get(result.definition["plan"]["kind"])
-    if axes is None or len(points_of(result)) < 2:
+    points = points_of(result)
+    # A line through points that differ in two ways would join what has no order.
+    varied = [name for name in (points[0] if points else {}) if len({str(point[name]) for point in points}) > 1]
+    if axes is None or len(varied) != 1:
         return None
     throughput, waits = axes
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)

@@ -17,7 +17,11 @@ def lines(result: Result, metric: str) -> Any | None:
     varied = [name for name in points[0] if len({str(point[name]) for point in points}) > 1] if points else []
     numeric = len(varied) == 1 and all(isinstance(point[varied[0]], float | int) for point in points)
     figure = _lines(result, metric, points, varied[0]) if numeric else _bars(result, metric, points, varied)
-    return dressed(figure, unit(metric), height=340) if figure.data else None
+    if not figure.data:
+        return None
+    dressed(figure, unit(metric), height=340 if numeric else 360)
+    # Below the words of a bar, which may stand in several lines.
+    return figure if numeric else figure.update_layout(legend_y=-0.25 - 0.08 * len(varied))
 
 
 def _lines(result: Result, metric: str, points: list[Point], varied: str) -> Any:
@@ -54,10 +58,15 @@ def _bars(result: Result, metric: str, points: list[Point], varied: list[str]) -
     for side, colour in colours(result).items():
         found = [(p, e) for p in points if (e := side_estimate(result, side, p, metric))]
         if found:
-            words = [point_words({name: p[name] for name in varied} if varied else p) for p, _ in found]
+            words = ["<br>".join(_word(p[name]) for name in varied) or point_words(p) for p, _ in found]
             error = intervals([each for _, each in found])
             values = [each.value for _, each in found]
             figure.add_trace(go.Bar(x=words, y=values, error_y=error, name=side, marker={"color": colour}))
     figure.update_yaxes(title_text=unit(metric), rangemode="tozero")
-    figure.update_layout(bargap=0.5)
+    figure.update_xaxes(type="category", title_text=", ".join(unit(name) for name in varied), tickangle=0)
+    figure.update_layout(bargap=0.4 if len(points) > 2 else 0.6)
     return figure
+
+
+def _word(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -31,7 +31,7 @@ def timeline(result: Result) -> Any | None:
         start_ms, steps = _window(sample)
         _lanes(figure, 2 * place + 1, steps, start_ms, named)
         _busy(figure, 2 * place + 2, sample, start_ms)
-    figure.update_xaxes(range=[0, SHOWN_MS])
+    figure.update_xaxes(range=[0, _width_ms(shown)])
     figure.update_xaxes(title_text="ms", row=2 * len(shown), col=1)
     figure.update_layout(barmode="overlay", bargap=0.25)
     return dressed(figure, "Engine steps, and how busy the device was", height=190 + 230 * len(shown))
@@ -55,6 +55,12 @@ def _window(sample: Sample) -> tuple[float, list[Step]]:
     begins = [min(step.start_ms for step in sample.steps if step.phase == phase) for phase in phases]
     start_ms = max(begins)
     return start_ms, [s for s in sample.steps if start_ms <= s.end_ms and s.start_ms < start_ms + SHOWN_MS]
+
+
+def _width_ms(shown: list[Sample]) -> float:
+    """What both need, and no more than is told apart on a screen."""
+    ends = [steps[-1].end_ms - start_ms for start_ms, steps in map(_window, shown) if steps]
+    return min(SHOWN_MS, 1.02 * max(ends, default=SHOWN_MS))
 
 
 def _lanes(figure: Any, row: int, steps: list[Step], start_ms: float, named: set[str]) -> None:
