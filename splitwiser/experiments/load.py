@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 from splitwiser.bench.load import Answer, LoadObserver, LoadRun
 from splitwiser.bench.records import RequestRecord
@@ -27,9 +28,10 @@ class Sender:
         self._sent = 0
 
     def build(self, index: int, planned: PlannedRequest) -> inference_pb2.GenerateRequest:
-        """A request with an id of its own, whatever the index."""
+        """A request with an id of its own, whatever the index, and a prompt that no other measurement has."""
         self._sent += 1
-        return self._requests.build(self._sent, planned)
+        seed = int.from_bytes(blake2b(f"{self._target.salt} {planned.seed}".encode(), digest_size=6).digest(), "big")
+        return self._requests.build(self._sent, replace(planned, seed=seed))
 
     def send(self, request: inference_pb2.GenerateRequest) -> Answer:
         """To the engine whose turn it is by the request's number."""

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from splitwiser.experiments.busy import sampled
@@ -123,7 +123,7 @@ class Run:
         start_ns, started_s, at = time.time_ns(), time.perf_counter(), now()
         device = target.settings.engine.device if target.settings else "cpu"
         async with sampled(device) as busy:
-            measured = await self._measure.run(target, task.point, task.seed)
+            measured = await self._measure.run(replace(target, salt=task.salt), task.point, task.seed)
         duration_s = time.perf_counter() - started_s
         keep = target.run_dir is not None and task.stage == "compare" and task.repeat == 0
         steps = await steps_since(target.run_dir, start_ns) if keep and target.run_dir else []

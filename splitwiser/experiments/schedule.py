@@ -21,6 +21,11 @@ class Task:
     point: Point
     seed: int
 
+    @property
+    def salt(self) -> str:
+        """Another one for every task, the same whenever it is run."""
+        return f"{self.stage} {self.side} {self.repeat} {self.point}"
+
     def is_done(self, samples: list[Sample]) -> bool:
         """Whether a resumed run has it already."""
         return any(self.matches(sample) for sample in samples)

@@ -12,7 +12,7 @@ from splitwiser.config.schema import Settings
 from splitwiser.experiments.definition import Side
 from splitwiser.experiments.sides.unsplit import UnsplitStack
 from splitwiser.rpc.certificate import check_certificate
-from splitwiser.rpc.client import Client
+from splitwiser.rpc.client import PLAINTEXT, Client
 from splitwiser.stack.local import LocalStack
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Target:
     settings: Settings | None = None
     run_dir: Path | None = None
     stack: LocalStack | None = None
+    salt: str = ""
+    """Goes into the seeds of prompts: no two measurements have a prompt in common, which a cache would remember."""
 
 
 @asynccontextmanager
@@ -57,5 +59,7 @@ async def open_endpoint(name: str, address: str) -> AsyncIterator[Target]:
 async def _target(
     running: AsyncExitStack, name: str, addresses: tuple[str, ...], settings: Settings, stack: LocalStack | None
 ) -> Target:
-    clients = tuple([await running.enter_async_context(Client(address)) for address in addresses])
+    # Whole engines listen on sockets of this machine alone.
+    tls = settings.tls if stack else PLAINTEXT
+    clients = tuple([await running.enter_async_context(Client(address, tls)) for address in addresses])
     return Target(name, clients, await clients[0].get_model(), settings, settings.run_dir, stack)
