@@ -1,12 +1,14 @@
 """Owns the router process: what it is made of."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from services.router.servicer import InferenceServicer
 from splitwiser.config.schema import Settings
+from splitwiser.errors import RegistryUnavailable
 from splitwiser.kv.redis_registry import RedisRegistry
 from splitwiser.routing.floor import Floor
 from splitwiser.routing.intake import Intake, Limits
@@ -27,6 +29,8 @@ from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 TOKENIZE = "/splitwiser.v1.InferenceService/Tokenize"
 TOKENIZE_LIMIT = 16
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -42,6 +46,7 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
     metrics, settings = RouterMetrics(), launch.settings
     async with telemetry(launch, metrics) as reports:
         registry = RedisRegistry(settings.redis)
+        await _look_for(registry)
         leases = RequestLeases(registry, settings.redis.lease_s, metrics.registry_failed)
         floor = Floor(settings, launch.prefill, launch.decode)
         metrics.watch_requests(lambda: floor.prefill.in_flight_count, lambda: floor.prefill.waiting_count)
@@ -64,6 +69,14 @@ async def serve(launch: Launch, stop: asyncio.Event) -> None:
             launch.announce(server.address, reports.metrics_port, http_address)
             await serve_until(stop, server, floor.watch(server.set_serving), leases.renew())
         await registry.close()
+
+
+async def _look_for(registry: RedisRegistry) -> None:
+    """A wrong password is better told at the start than by the first request; a Redis that comes later is no error."""
+    try:
+        await registry.ping()
+    except RegistryUnavailable as error:
+        _log.warning("%s; until it does, new requests are refused", error.cause)
 
 
 @asynccontextmanager

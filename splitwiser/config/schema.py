@@ -169,7 +169,8 @@ class StoreSettings(Section):
 
 class RedisSettings(Section):
     url: str = ""
-    """redis://, rediss:// or unix:// URL. Empty: `splitwiser up` starts a server of its own."""
+    """redis://, rediss:// or unix:// URL; rediss://HOST:6379/0?ssl_ca_certs=FILE for a CA of one's own. Empty:
+    `splitwiser up` starts a server of its own."""
     password: str = ""
     """For the server, if its URL has none. Best given by the environment, which a Kubernetes Secret can fill."""
     prefix: str = "splitwiser:"

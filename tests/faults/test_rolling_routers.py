@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import grpc
+import httpx2
 import pytest
 
 from splitwiser.v1 import inference_pb2_grpc
@@ -14,11 +15,8 @@ from tests.support.balancer import balancer
 from tests.support.pods import Pod, Pods, running_pods
 from tests.support.redis_server import redis_server
 from tests.support.sockets import free_port
-from tests.support.waiting import until
 
 REQUESTS = 200
-NOTICED_S = 1.0
-"""What a Deployment calls minReadySeconds: clients find the new router before the next one leaves."""
 CHECKED = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 """A client's own balancing: it asks each router for its health and leaves one that drains."""
 pytestmark = pytest.mark.slow
@@ -40,33 +38,40 @@ async def pods(redis_url: str) -> AsyncIterator[Pods]:
 class Routers:
     """Two routers over the same workers, each on a port that it keeps over its restarts."""
 
-    def __init__(self, pods: Pods) -> None:
+    def __init__(self, pods: Pods, *, http: bool = False) -> None:
         self._pods = pods
-        self._addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+        self.addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+        self.http_addresses = [f"127.0.0.1:{free_port()}" if http else "" for _ in range(2)]
         self.running: list[Pod] = []
-
-    @property
-    def addresses(self) -> list[str]:
-        return self._addresses
 
     async def start(self) -> None:
         workers = [await self._pods.start(phase, phase, "--listen", "127.0.0.1:0") for phase in ("prefill", "decode")]
         self._flags = [part for pod in workers for part in (f"--{pod.card.service}", pod.address)]
         self.running = [await self._start(index) for index in range(2)]
 
-    async def roll(self) -> None:
-        """Replace each in turn, as a Deployment does."""
+    async def roll(self, found: Callable[[Pod], Awaitable[object]]) -> None:
+        """Replace each in turn, as a Deployment does: the next one leaves once the new one is found by its clients."""
         for index in range(2):
             self.running[index].terminate()
             assert await self.running[index].ended() == 0
             self.running[index] = await self._start(index)
-            await asyncio.sleep(NOTICED_S)
+            await found(self.running[index])
 
     async def _start(self, index: int) -> Pod:
-        pod = await self._pods.start("router", f"router-{index}", "--listen", self._addresses[index], *self._flags)
+        # The variable that a pod would have in its own environment.
+        http = ("env", f"SPLITWISER_ROUTER__HTTP_LISTEN={self.http_addresses[index]}")
+        flags = ("--listen", self.addresses[index], *self._flags)
+        pod = await self._pods.start("router", f"router-{index}", *flags, wrapper=http)
         async with grpc.aio.insecure_channel(pod.address) as channel:
             await channel.channel_ready()
         return pod
+
+
+async def has_served(router: Pod) -> None:
+    """Wait until a router has answered a request."""
+    async with asyncio.timeout(30):
+        while await router.metric("splitwiser_requests_total") == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def ask(stub: inference_pb2_grpc.InferenceServiceStub, number: int) -> str:
@@ -79,13 +84,21 @@ async def ask(stub: inference_pb2_grpc.InferenceServiceStub, number: int) -> str
     return "ok" if len(tokens) == 50 else f"{len(tokens)} tokens"
 
 
-async def load(channel: grpc.aio.Channel, roll: Callable[[], Awaitable[None]]) -> list[str]:
+async def ask_http(client: httpx2.AsyncClient, number: int) -> str:
+    """The same by the OpenAI door."""
+    try:
+        answer = await client.post("/v1/completions", json={"prompt": f"request {number}", "max_tokens": 50})
+    except httpx2.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+    return "ok" if answer.status_code == 200 else f"{answer.status_code}: {answer.text}"
+
+
+async def load(ask_one: Callable[[int], Awaitable[str]], roll: Awaitable[None]) -> list[str]:
     """How the requests ended, of which some were asked at every moment while the routers rolled."""
-    stub = inference_pb2_grpc.InferenceServiceStub(channel)
-    rolling = asyncio.ensure_future(roll())
-    asked: list[asyncio.Task[str]] = []
+    rolling = asyncio.ensure_future(roll)
+    asked: list[asyncio.Future[str]] = []
     while len(asked) < REQUESTS or not rolling.done():
-        asked.append(asyncio.create_task(ask(stub, len(asked))))
+        asked.append(asyncio.ensure_future(ask_one(len(asked))))
         await asyncio.sleep(0.02)
     await rolling
     return list(await asyncio.gather(*asked))
@@ -96,8 +109,9 @@ async def test_clients_of_one_address_lose_nothing(pods: Pods) -> None:
     routers = Routers(pods)
     await routers.start()
     async with balancer(*routers.addresses) as service, grpc.aio.insecure_channel(service.address) as channel:
-        await until(lambda: service.ready == 2, 10)
-        outcomes = await load(channel, routers.roll)
+        await service.all_ready()
+        stub = inference_pb2_grpc.InferenceServiceStub(channel)
+        outcomes = await load(lambda number: ask(stub, number), routers.roll(service.all_ready))
     assert [outcome for outcome in outcomes if outcome != "ok"] == []
 
 
@@ -108,5 +122,17 @@ async def test_clients_that_balance_lose_nothing(pods: Pods) -> None:
     options = [("grpc.service_config", json.dumps(CHECKED)), ("grpc.max_reconnect_backoff_ms", 500)]
     target = f"ipv4:{','.join(routers.addresses)}"
     async with grpc.aio.insecure_channel(target, options=options) as channel:
-        outcomes = await load(channel, routers.roll)
+        stub = inference_pb2_grpc.InferenceServiceStub(channel)
+        outcomes = await load(lambda number: ask(stub, number), routers.roll(has_served))
+    assert [outcome for outcome in outcomes if outcome != "ok"] == []
+
+
+async def test_http_clients_that_keep_their_connections_lose_nothing(pods: Pods) -> None:
+    """A router that drains ends each connection with its answer, so the next request opens one elsewhere."""
+    routers = Routers(pods, http=True)
+    await routers.start()
+    async with balancer(*routers.http_addresses, probed=routers.addresses) as service:
+        await service.all_ready()
+        async with httpx2.AsyncClient(base_url=f"http://{service.address}", timeout=30) as client:
+            outcomes = await load(lambda number: ask_http(client, number), routers.roll(service.all_ready))
     assert [outcome for outcome in outcomes if outcome != "ok"] == []

@@ -5,33 +5,35 @@ As there, readiness is polled, so it is known late, and connections that stand a
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
 
 from splitwiser.stack.health import is_serving
+from tests.support.forwarder import copy_both
+from tests.support.waiting import until
 
 POLL_S = 0.2
 
 
 class Balancer:
-    """Forwards bytes. Addresses are HOST:PORT."""
+    """Forwards bytes. Addresses are HOST:PORT; probed are those at which the backends tell their health."""
 
-    def __init__(self, backends: Sequence[str]) -> None:
+    def __init__(self, backends: Sequence[str], probed: Sequence[str]) -> None:
         self._backends = backends
+        self._probed = probed
         self._ready: list[str] = []
         self._turn = count()
         self._copying: set[asyncio.Task[None]] = set()
         self.address = ""
 
-    @property
-    def ready(self) -> int:
-        """How many backends take connections."""
-        return len(self._ready)
+    async def all_ready(self, *_: object) -> None:
+        """Return when every backend takes connections."""
+        await until(lambda: len(self._ready) == len(self._backends), 30)
 
     async def poll(self) -> None:
         """Follow the backends' readiness until cancelled."""
         while True:
-            answers = await asyncio.gather(*(is_serving(backend) for backend in self._backends))
+            answers = await asyncio.gather(*(is_serving(address) for address in self._probed))
             self._ready = [backend for backend, ready in zip(self._backends, answers, strict=True) if ready]
             await asyncio.sleep(POLL_S)
 
@@ -41,36 +43,24 @@ class Balancer:
             writer.close()
             return
         host, _, port = self._ready[next(self._turn) % len(self._ready)].rpartition(":")
-        there_reader, there_writer = await asyncio.open_connection(host, int(port))
-        ways = {asyncio.create_task(_copy(reader, there_writer)), asyncio.create_task(_copy(there_reader, writer))}
-        self._copying |= ways
-        await asyncio.wait(ways)
-        self._copying -= ways
+        there = await asyncio.open_connection(host, int(port))
+        copying = asyncio.create_task(copy_both(reader, writer, *there))
+        self._copying.add(copying)
+        await asyncio.wait({copying})
+        self._copying.discard(copying)
 
     async def end(self) -> None:
         """Cut all connections."""
-        for way in self._copying:
-            way.cancel()
+        for copying in self._copying:
+            copying.cancel()
         if self._copying:
             await asyncio.wait(self._copying)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
 @asynccontextmanager
-async def balancer(*backends: str) -> AsyncIterator[Balancer]:
-    """A balancer before these backends for the length of the block."""
-    service = Balancer(backends)
+async def balancer(*backends: str, probed: Sequence[str] = ()) -> AsyncIterator[Balancer]:
+    """A balancer before these backends for the length of the block. probed: other addresses for their health."""
+    service = Balancer(backends, probed or backends)
     server = await asyncio.start_server(service.accept, "127.0.0.1", 0)
     service.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     polling = asyncio.create_task(service.poll())

@@ -4,11 +4,14 @@ import asyncio
 import json
 import signal
 import sys
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from splitwiser.stack.card import Card, read_card
 from tests.support.sockets import socket_folder
@@ -29,6 +32,11 @@ class Pod:
     def address(self) -> str:
         return self.card.address
 
+    async def metric(self, name: str) -> float:
+        """The sum over all samples of this name."""
+        families = text_string_to_metric_families(await asyncio.to_thread(_scrape, self.card.metrics_port))
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -36,6 +44,11 @@ class Pod:
         """Its exit code."""
         async with asyncio.timeout(timeout_s):
             return await self.process.wait()
+
+
+def _scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 @dataclass

@@ -2,9 +2,11 @@
 its timeout or lets a claim through twice."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import redis.asyncio as aioredis
@@ -14,6 +16,8 @@ from splitwiser.errors import ConfigurationError, DuplicateRequest, RegistryUnav
 from splitwiser.kv.handle import Epoch, KvHandle
 from splitwiser.kv.redis_registry import RedisRegistry
 from splitwiser.kv.registry import Registry
+from tests.support.certificates import write_secret
+from tests.support.forwarder import forwarder
 from tests.support.redis_server import RedisServer
 
 HANDLE = KvHandle("store", "r1", Epoch(7, 1), (1, 2), 9, "hash", 0)
@@ -195,3 +199,19 @@ async def test_a_password_comes_from_its_own_setting_or_from_the_url(redis_serve
         with pytest.raises(RegistryUnavailable, match=r"(?i)auth|password"):
             await registry.ping()
         await registry.close()
+
+
+async def test_rediss_is_spoken_and_an_unknown_ca_refused(redis_server: RedisServer, tmp_path: Path) -> None:
+    """Before a real Redis stands what ends TLS for it."""
+    tls = write_secret(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    async with forwarder(redis_server.url.removeprefix("unix://"), context) as port:
+        for query, works in ((f"?ssl_ca_certs={tls.ca_file}", True), ("", False)):
+            registry = RedisRegistry(RedisSettings(url=f"rediss://127.0.0.1:{port}/0{query}", timeout_s=2))
+            if works:
+                await registry.ping()
+            else:
+                with pytest.raises(RegistryUnavailable, match="certificate"):
+                    await registry.ping()
+            await registry.close()

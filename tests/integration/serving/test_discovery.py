@@ -7,13 +7,11 @@ system's resolver, and the test says what they answer.
 import asyncio
 import os
 import subprocess
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from splitwiser.rpc.client import Client
 from splitwiser.v1.inference_pb2 import GenerateRequest
@@ -93,31 +91,26 @@ class Load:
                 await asyncio.sleep(0.01)
 
 
-def requests_of(pod: Pod) -> int:
+async def requests_of(pod: Pod) -> int:
     """How many prompts a prefill worker, or claims a decode worker, has had."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{pod.card.metrics_port}/metrics", timeout=5) as answer:
-        for family in text_string_to_metric_families(answer.read().decode()):
-            for sample in family.samples:
-                if sample.name in ("splitwiser_request_prefill_time_seconds_count", "splitwiser_kv_claims_total"):
-                    return int(sample.value)
-    raise AssertionError("no count")
+    names = {"prefill": "splitwiser_request_prefill_time_seconds_count", "decode": "splitwiser_kv_claims_total"}
+    return int(await pod.metric(names[pod.card.service]))
 
 
 async def until_busy(pod: Pod) -> None:
     """Wait until a worker has had a request."""
-    async with asyncio.timeout(15):
-        while await asyncio.to_thread(requests_of, pod) == 0:  # noqa: ASYNC110
+    async with asyncio.timeout(30):
+        while await requests_of(pod) == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-async def quiet(pod: Pod) -> int:
+async def quiet(pod: Pod) -> None:
     """Wait until a worker gets nothing more."""
-    async with asyncio.timeout(15):
-        before = -1
-        while (now := await asyncio.to_thread(requests_of, pod)) != before:
+    before = -1
+    async with asyncio.timeout(30):
+        while (now := await requests_of(pod)) != before:
             before = now
             await asyncio.sleep(0.5)
-    return before
 
 
 @pytest.mark.slow
@@ -142,7 +135,7 @@ async def test_workers_come_and_go_under_load(pods: Pods) -> None:
         assert await early == 5
         async with Load(client) as load:
             await load.more()
-            assert requests_of(prefill[1]) == requests_of(decode[1]) == 0
+            assert await requests_of(prefill[1]) == await requests_of(decode[1]) == 0
             hosts.names = {"prefill": ["127.0.0.11", "127.0.0.12"], "decode": ["127.0.0.21", "127.0.0.22"]}
             hosts.write()
             await until_busy(prefill[1])

@@ -129,6 +129,18 @@ async def test_a_worker_that_is_found_no_more_keeps_its_requests_and_is_hired_an
     assert phase.places.in_flight_count == 0
 
 
+async def test_a_renewed_crew_has_new_workers_and_the_old_ones_keep_their_requests(phase: Phase) -> None:
+    """A channel keeps the certificate that it was opened with, so another certificate needs other channels."""
+    phase.records.answer = endpoints("10.0.0.1")
+    async with phase.places.place(REQUEST) as first:
+        phase.crew.renew()
+        async with asyncio.timeout(5), phase.places.place(REQUEST) as second:
+            assert second is not first
+            assert phase.places.in_flight_count == 2
+    assert [endpoint.address for endpoint, _ in phase.hired] == ["10.0.0.1:50052"] * 2
+    assert len(open_addresses(phase)) == 1
+
+
 async def test_silence_of_the_resolver_changes_nothing(phase: Phase, caplog: pytest.LogCaptureFixture) -> None:
     phase.records.answer = endpoints("10.0.0.1")
     await until(lambda: phase.places.any_available, 5)
