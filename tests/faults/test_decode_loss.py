@@ -7,19 +7,16 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
 
-from splitwiser.engine.base import Sampling
-from splitwiser.engine.sim.reference import expected_tokens
 from splitwiser.errors import DeadlineExceeded, WorkerLost
 from splitwiser.rpc.client import Client
 from splitwiser.stack import child
-from splitwiser.v1.inference_pb2 import Finish, GenerateRequest
-from splitwiser.v1.sampling_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP, SamplingParams, StopConditions
+from splitwiser.v1.sampling_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP
 from tests.support.stack import RunningStack, running_stack
+from tests.support.streams import Stream, in_mid_stream, mixed_streams
 from tests.support.waiting import until
 
 PAGES = {"pages": 8192}
@@ -30,52 +27,6 @@ STEPS = {"prefill_us_per_token": 1.0, "decode_step_us": 3000.0, "decode_us_per_s
 def stack() -> Iterator[RunningStack]:
     with running_stack(pool=PAGES, sim=STEPS, router={"listen": "127.0.0.1:0", "retries": 3}) as stack:
         yield stack
-
-
-@dataclass
-class Stream:
-    """What one client has of its request."""
-
-    text: str
-    max_tokens: int
-    temperature: float = 0.0
-    stop: Sequence[str] = ()
-    seed: int = 11
-    timeout_s: float = 30.0
-    tokens: list[int] = field(default_factory=list)
-    answer: str = ""
-    finish: Finish | None = None
-    error: Exception | None = None
-
-    async def run(self, client: Client) -> None:
-        conditions = StopConditions(max_tokens=self.max_tokens, ignore_eos=True, stop=self.stop)
-        sampling = SamplingParams(temperature=self.temperature, seed=self.seed)
-        request = GenerateRequest(text=self.text, sampling=sampling, stop=conditions)
-        try:
-            async for message in client.generate(request, timeout_s=self.timeout_s):
-                self.tokens += message.token_ids
-                self.answer += message.text
-                if message.HasField("finish"):
-                    self.finish = message.finish
-        except (WorkerLost, DeadlineExceeded) as error:
-            self.error = error
-
-    async def expected(self, client: Client) -> list[int]:
-        sampling = Sampling(self.temperature, 1.0, 0, self.seed)
-        return expected_tokens(await client.tokenize(self.text), self.max_tokens, sampling)
-
-
-def mixed_streams(count: int, max_tokens: int) -> list[Stream]:
-    """Every other one drawn, the rest greedy; prompts from one token to several pages."""
-    return [
-        Stream(f"request {index} " * (1 + index % 7), max_tokens, temperature=0.8 * (index % 2), seed=index)
-        for index in range(count)
-    ]
-
-
-async def in_mid_stream(streams: Sequence[Stream], tokens: int) -> None:
-    """Wait until each client has that many tokens."""
-    await until(lambda: all(len(stream.tokens) >= tokens for stream in streams), 10)
 
 
 async def kill_decode(stack: RunningStack) -> None:
