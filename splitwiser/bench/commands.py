@@ -10,6 +10,9 @@ from typing import Literal
 from splitwiser.bench.generated import CONVERSATION_RATE_PER_S, generate
 from splitwiser.bench.handoff import HandoffOptions, HandoffReport, measure_handoff
 from splitwiser.bench.load import LoadObserver, LoadRun
+from splitwiser.bench.prefix.conversations import Shape
+from splitwiser.bench.prefix.measure import PrefixOptions, measure_prefix
+from splitwiser.bench.prefix.report import PrefixReport
 from splitwiser.bench.records import RequestRecord
 from splitwiser.bench.report import Limits, LoadReport, summarise
 from splitwiser.bench.requests import MadeUpRequests
@@ -27,11 +30,14 @@ __all__ = [
     "HandoffOptions",
     "LoadOptions",
     "LoadResult",
+    "PrefixOptions",
     "RestartOptions",
     "RouterBenchOptions",
+    "Shape",
     "VerifyOptions",
     "bench_handoff",
     "bench_load",
+    "bench_prefix",
     "bench_restart",
     "bench_router",
     "verify",
@@ -115,6 +121,11 @@ async def bench_restart(options: RestartOptions) -> RestartReport:
 async def bench_handoff(options: HandoffOptions) -> HandoffReport:
     """Measure hand-offs one by one, over an idle stack of its own with the sim engine."""
     return await measure_handoff(options)
+
+
+async def bench_prefix(options: PrefixOptions) -> PrefixReport:
+    """Measure how much of conversations' prompts is cached, over stacks of its own, beside one unsplit vLLM."""
+    return await measure_prefix(options)
 
 
 async def verify(options: VerifyOptions, on_progress: Progress | None = None) -> VerifyReport:

@@ -10,11 +10,13 @@ from rich.table import Table
 from splitwiser.bench.commands import (
     HandoffOptions,
     LoadOptions,
+    PrefixOptions,
     RestartOptions,
     RouterBenchOptions,
     VerifyOptions,
     bench_handoff,
     bench_load,
+    bench_prefix,
     bench_restart,
     bench_router,
     verify,
@@ -52,6 +54,12 @@ async def show_restart(options: RestartOptions, *, json: bool) -> None:
     """Measure restarts and print the figures."""
     settings = await with_model(options.settings, Console(stderr=True).print)
     _print((await bench_restart(replace(options, settings=settings))).to_json(), json=json)
+
+
+async def show_prefix(options: PrefixOptions, *, json: bool) -> None:
+    """Hold the conversations and print how much of their prompts was cached."""
+    settings = await with_model(options.settings, Console(stderr=True).print)
+    _print((await bench_prefix(replace(options, settings=settings))).to_json(), json=json)
 
 
 async def show_verification(options: VerifyOptions, *, json: bool) -> None:

@@ -135,6 +135,32 @@ def restart(
     run(show_restart(RestartOptions(settings, runs), json=json))
 
 
+@bench_app.command()
+def prefix(
+    engine: options.Engine = None,
+    model: options.Model = None,
+    conversations: Annotated[int, typer.Option(min=1, help="Held at the same time, turn by turn.")] = 16,
+    turns: Annotated[int, typer.Option(min=2, help="Of each conversation.")] = 5,
+    systems: Annotated[int, typer.Option(min=1, help="Different system prompts.")] = 4,
+    system_tokens: Annotated[int, typer.Option(min=1, help="Of each system prompt.")] = 96,
+    user_tokens: Annotated[int, typer.Option(min=1, help="Of what is new in each turn.")] = 40,
+    answer_tokens: Annotated[int, typer.Option(min=2, help="Of each answer.")] = 40,
+    concurrency: Annotated[int, typer.Option(min=1, help="Most turns under way at once.")] = 8,
+    seed: Seed = 0,
+    json: options.Json = False,
+    config: options.ConfigFile = None,
+    sets: options.Sets = None,
+) -> None:
+    """Measure prefix hits of conversations on stacks of its own, with the cache on and off, beside one unsplit vLLM."""
+    settings = options.read_settings(config, sets, engine=engine, model=model)
+    from splitwiser.bench.commands import PrefixOptions, Shape
+    from splitwiser.cli.bench import show_prefix
+    from splitwiser.cli.running import run
+
+    shape = Shape(conversations, turns, systems, system_tokens, user_tokens, answer_tokens)
+    run(show_prefix(PrefixOptions(settings, shape, concurrency, seed), json=json))
+
+
 def verify(
     engine: options.Engine = None,
     model: options.Model = None,

@@ -45,6 +45,14 @@ class Reference:
         greedy = iter(self._generate([request for request in requests if request[2].temperature == 0], "prefill"))
         return [next(in_two if sampling.temperature else greedy) for _, _, sampling in requests]
 
+    def turns(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[tuple[list[int], int]]:
+        """The next tokens of each prompt, greedily, and how many tokens of it were in vLLM's own prefix cache."""
+        from vllm import SamplingParams
+
+        params = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True, detokenize=False)
+        outputs = self._llm.generate([{"prompt_token_ids": list(ids)} for ids in prompts], params, use_tqdm=False)
+        return [(list(output.outputs[0].token_ids), output.num_cached_tokens or 0) for output in outputs]
+
     def _generate(self, requests: Sequence[Request], phase: Phase) -> list[list[int]]:
         from splitwiser.engine.vllm.sampling import request_seed, sampling_params
 

@@ -1,0 +1,75 @@
+"""Owns a prefix measurement: the same conversations with a split stack, twice, and with one unsplit vLLM."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from splitwiser.bench.prefix.conversations import Conversation, Shape, make_conversations
+from splitwiser.bench.prefix.report import PrefixReport
+from splitwiser.bench.prefix.rounds import Answerer, Turn, hold
+from splitwiser.bench.prefix.split import SplitStack
+from splitwiser.bench.prefix.unsplit import unsplit_vllm
+from splitwiser.bench.temporary import temporary_settings
+from splitwiser.config.schema import Settings
+from splitwiser.errors import ConfigurationError
+from splitwiser.rpc.client import Client
+from splitwiser.stack.local import LocalStack
+from splitwiser.text.model_info import load_model
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixOptions:
+    """settings: of the stacks; concurrency: turns of a round that are under way at once."""
+
+    settings: Settings
+    shape: Shape = field(default_factory=Shape)
+    concurrency: int = 8
+    seed: int = 0
+
+
+async def measure_prefix(options: PrefixOptions) -> PrefixReport:
+    """Hold the conversations three times (without vllm: twice). Raises ConfigurationError or StartupError."""
+    info, _ = load_model(options.settings)
+    if options.shape.longest > info.max_tokens:
+        raise ConfigurationError(
+            f"conversations grow to {options.shape.longest} tokens, the model takes {info.max_tokens}",
+            help="take fewer turns, or fewer tokens a turn",
+            field="turns",
+        )
+
+    def conversations() -> list[Conversation]:
+        vocab_size, ends = info.vocab_size, info.eos_token_ids
+        return make_conversations(options.shape, vocab_size=vocab_size, excluded=ends, seed=options.seed)
+
+    settings = options.settings
+    return PrefixReport(
+        engine=settings.engine.kind,
+        model=settings.engine.model,
+        pool_pages=settings.pool.pages,
+        page_tokens=settings.pool.page_tokens,
+        shape=options.shape,
+        cached=await _split(options, conversations(), prefix_cache=True),
+        uncached=await _split(options, conversations(), prefix_cache=False),
+        unsplit=await _unsplit(options, conversations()) if settings.engine.kind == "vllm" else None,
+    )
+
+
+async def _split(options: PrefixOptions, conversations: Sequence[Conversation], *, prefix_cache: bool) -> list[Turn]:
+    pool = options.settings.pool.model_copy(update={"prefix_cache": prefix_cache})
+    with temporary_settings(options.settings.model_copy(update={"pool": pool})) as settings:
+        async with LocalStack(settings) as stack, Client(stack.address) as client:
+            return await _hold(options, conversations, SplitStack(client, options.concurrency))
+
+
+async def _unsplit(options: PrefixOptions, conversations: Sequence[Conversation]) -> list[Turn]:
+    async with unsplit_vllm(options.settings) as vllm:
+        return await _hold(options, conversations, vllm)
+
+
+async def _hold(options: PrefixOptions, conversations: Sequence[Conversation], answerer: Answerer) -> list[Turn]:
+    return await hold(
+        conversations,
+        answerer,
+        turns=options.shape.turns,
+        max_tokens=options.shape.answer_tokens,
+        page_tokens=options.settings.pool.page_tokens,
+    )

@@ -1,0 +1,62 @@
+"""Owns the other side of a prefix measurement: one whole vLLM in a process of its own, with its own prefix cache."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from splitwiser.bench.prefix.rounds import Answered
+from splitwiser.config.schema import Settings
+from splitwiser.errors import StartupError
+
+LONGEST_LINE_BYTES = 2**24
+
+
+class UnsplitVllm:
+    """An Answerer. Made by unsplit_vllm."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def answer(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> Sequence[Answered]:
+        """As Answerer has it; nothing is timed, as all of a round is one offline call."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([prompts, max_tokens]).encode() + b"\n")
+        line = await self._process.stdout.readline()
+        if not line:
+            raise StartupError("the unsplit vLLM failed, see above", help="check --model, and that vLLM is installed")
+        return [Answered(tuple(token_ids), cached) for token_ids, cached in json.loads(line)]
+
+
+@asynccontextmanager
+async def unsplit_vllm(settings: Settings) -> AsyncIterator[UnsplitVllm]:
+    """One vLLM with the whole pool's pages, for the length of the block."""
+    command = (sys.executable, "-m", "splitwiser.bench.prefix.unsplit", settings.model_dump_json())
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=os.environ
+    )
+    try:
+        yield UnsplitVllm(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def main() -> None:
+    """Each line of stdin is a round, [prompts, max_tokens]; of stdout, [token ids, cached tokens] of each prompt."""
+    from splitwiser.engine.vllm.reference import Reference
+
+    settings = Settings.model_validate_json(sys.argv[1])
+    reference = Reference(settings.engine, page_tokens=settings.pool.page_tokens, pages=settings.pool.pages)
+    for line in sys.stdin:
+        prompts, max_tokens = json.loads(line)
+        print(json.dumps(reference.turns(prompts, max_tokens)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

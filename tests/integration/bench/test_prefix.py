@@ -1,0 +1,28 @@
+"""A prefix measurement of its own: what it reports of conversations whose hits can be counted by hand."""
+
+import json
+
+from splitwiser.bench.commands import PrefixOptions, Shape, bench_prefix
+from splitwiser.config.schema import EngineSettings, PoolSettings, Settings
+
+SIM = Settings(engine=EngineSettings(kind="sim"))
+
+
+async def test_all_that_can_be_hit_is_hit_in_a_pool_with_room() -> None:
+    shape = Shape(conversations=6, turns=3, systems=6, system_tokens=64, user_tokens=16, answer_tokens=17)
+    report = await bench_prefix(PrefixOptions(SIM, shape, concurrency=3))
+    figures = json.loads(report.to_json())
+    # Page by page: nothing of 80 tokens; 96 of 80 + 17 + 16, as the answer's last KV is missing; 128 of 146.
+    assert [turn.bound_tokens for turn in report.cached] == [0] * 6 + [96] * 6 + [128] * 6
+    assert figures["hit_rate"]["split"] == figures["hit_rate"]["bound"] == round((96 + 128) / (80 + 113 + 146), 4)
+    assert figures["hit_rate"]["switched_off"] == 0
+    assert figures["answers_differ"] == {"switched_off": 0, "unsplit": None}
+
+
+async def test_a_pool_without_room_hits_less_and_answers_the_same() -> None:
+    small = SIM.model_copy(update={"pool": PoolSettings(pages=64)})
+    shape = Shape(conversations=12, turns=3, systems=2, system_tokens=100)
+    report = await bench_prefix(PrefixOptions(small, shape, concurrency=3))
+    figures = json.loads(report.to_json())
+    assert figures["hit_rate"]["split"] < figures["hit_rate"]["bound"]
+    assert figures["answers_differ"]["switched_off"] == 0
