@@ -57,7 +57,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         if self._lookups is None:
             await self._run(job, request, context, arrived_ns)
             return
-        async with self._lookups.found(job.request_id, job.token_ids) as found:
+        async with self._lookups.found(job.request_id, job.token_ids, request.cache_salt) as found:
             job = replace(job, shared=found.pages)
             self._metrics.looked_up(len(job.token_ids), self._cached_tokens(job))
             found.claimed = await self._run(job, request, context, arrived_ns)

@@ -27,6 +27,7 @@ class Completion:
         self._reason: str | None = None
         self._prompt_tokens = 0
         self._tokens = 0
+        self._cached_tokens = 0
         self.request_id = ""
 
     def add(self, message: inference_pb2.GenerateResponse) -> None:
@@ -36,6 +37,8 @@ class Completion:
         self._tokens += len(message.token_ids)
         self._texts.append(message.text)
         self._reason = self._reason or _REASONS[message.finish_reason]
+        # Of the last message; until then nothing is told of it.
+        self._cached_tokens = message.finish.usage.cached_tokens
 
     @property
     def usage(self) -> Json:
@@ -44,6 +47,7 @@ class Completion:
             "prompt_tokens": self._prompt_tokens,
             "completion_tokens": self._tokens,
             "total_tokens": self._prompt_tokens + self._tokens,
+            "prompt_tokens_details": {"cached_tokens": self._cached_tokens},
         }
 
     def chunk(self, message: inference_pb2.GenerateResponse) -> Json:

@@ -70,4 +70,5 @@ def _request(body: GenerationBody, max_tokens: int | None) -> inference_pb2.Gene
             ignore_eos=bool(body.ignore_eos),
         ),
         priority=body.priority or 0,
+        cache_salt=body.cache_salt or "",
     )

@@ -53,6 +53,7 @@ class GenerationBody(BaseModel):
     stream_options: StreamOptions | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     request_id: str | None = None
+    cache_salt: str | None = None
     add_special_tokens: bool | None = None
 
     n: Annotated[int | None, _only(1, "only one choice is generated; send a request for each")] = None

@@ -13,6 +13,7 @@ from splitwiser.text.model_info import ModelInfo
 from splitwiser.text.tokenizer import Tokenizer
 from splitwiser.v1 import inference_pb2, sampling_pb2
 
+MAX_SALT_CHARS = 128
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -72,6 +73,7 @@ class Intake:
             stop=StopRule(self._completion_tokens(proto.stop, len(prompt_ids)), self._stop_token_ids(proto.stop)),
             stop_strings=stop_strings,
             priority=proto.priority,
+            cache_salt=_cache_salt(proto.cache_salt),
         )
 
     def tokenize(self, text: str, field: str, *, add_special_tokens: bool = True) -> tuple[int, ...]:
@@ -146,6 +148,14 @@ class Intake:
                 help=f"use strings of 1 to {limits.max_stop_chars} characters",
             )
         return tuple(stop.stop)
+
+
+def _cache_salt(salt: str) -> str:
+    if len(salt) > MAX_SALT_CHARS:
+        raise InvalidRequest(
+            f"has {len(salt)} characters", field="cache_salt", help=f"use at most {MAX_SALT_CHARS}, such as a digest"
+        )
+    return salt
 
 
 def check_sampling(proto: sampling_pb2.SamplingParams) -> Sampling:

@@ -162,6 +162,7 @@ def _prefill_request(request: RoutedRequest, streamed_ids: Sequence[int]) -> pre
         sampling=convert.sampling_to_proto(request.sampling),
         stop=convert.stop_to_proto(request.stop),
         priority=request.priority,
+        cache_salt=request.cache_salt,
     )
 
 

@@ -7,7 +7,10 @@ from splitwiser.engine.base import FinishReason, Sampling, StopRule
 
 @dataclass(frozen=True, slots=True)
 class RoutedRequest:
-    """stop_strings are matched in the router; everything else travels to the engines. priority: lower first."""
+    """stop_strings are matched in the router; everything else travels to the engines. priority: lower first.
+
+    cache_salt: only prompts under the same one share KV.
+    """
 
     request_id: str
     prompt_ids: tuple[int, ...]
@@ -15,6 +18,7 @@ class RoutedRequest:
     stop: StopRule
     stop_strings: tuple[str, ...]
     priority: int
+    cache_salt: str = ""
 
 
 @dataclass(slots=True)

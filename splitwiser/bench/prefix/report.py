@@ -13,8 +13,24 @@ SCHEMA = "splitwiser.prefix/1"
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Two prompts of one length, one after the other: a conversation's last, and one that nobody ever sent.
+
+    hit_ms, miss_ms: times to their first tokens.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    hit_ms: float
+    miss_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class PrefixReport:
-    """The same conversations with the cache on, with it off, and (vllm) in one unsplit vLLM of as many pages."""
+    """The same conversations with the cache on, with it off, and (vllm) in one unsplit vLLM of as many pages.
+
+    probes: sent one by one to the stack with the cache on, after the conversations.
+    """
 
     engine: str
     model: str
@@ -23,13 +39,13 @@ class PrefixReport:
     shape: Shape
     cached: Sequence[Turn]
     uncached: Sequence[Turn]
+    probes: Sequence[Probe]
     unsplit: Sequence[Turn] | None
     versions: dict[str, str] = field(default_factory=versions)
     schema: str = SCHEMA
 
     def to_json(self) -> str:
-        """One JSON object on one line. Rates are of all prompt tokens; TTFT is of the turns after the first."""
-        hit, miss = _later_ttft_ms(self.cached), _later_ttft_ms(self.uncached)
+        """One JSON object on one line. Rates are of all prompt tokens."""
         fields = {
             "engine": self.engine,
             "model": self.model,
@@ -47,7 +63,7 @@ class PrefixReport:
             "hit_rate_by_round": [
                 _rate(turns, [turn.cached_tokens for turn in turns]) for turns in _by_round(self.cached)
             ],
-            "ttft_ms": {"cached": hit, "switched_off": miss, "ratio": hit / miss},
+            "ttft_ms": _ttft(self.probes),
             "answers_differ": {
                 "switched_off": _differ(self.cached, self.uncached),
                 "unsplit": self.unsplit and _differ(self.cached, self.unsplit),
@@ -66,9 +82,18 @@ def _by_round(turns: Sequence[Turn]) -> list[list[Turn]]:
     return [[turn for turn in turns if turn.round == number] for number in range(turns[-1].round + 1)]
 
 
-def _later_ttft_ms(turns: Sequence[Turn]) -> float:
-    """The median."""
-    return median(turn.ttft_ms for turn in turns if turn.round and turn.ttft_ms is not None)
+def _ttft(probes: Sequence[Probe]) -> dict[str, float] | None:
+    """Medians of the pairs in which most of the known prompt was cached, and of their ratios."""
+    pairs = [probe for probe in probes if probe.cached_tokens * 2 > probe.prompt_tokens]
+    if not pairs:
+        return None
+    return {
+        "hit": median(probe.hit_ms for probe in pairs),
+        "miss": median(probe.miss_ms for probe in pairs),
+        "ratio": median(probe.hit_ms / probe.miss_ms for probe in pairs),
+        "pairs": len(pairs),
+        "prompt_tokens": median(probe.prompt_tokens for probe in pairs),
+    }
 
 
 def _differ(left: Sequence[Turn], right: Sequence[Turn]) -> int:

@@ -9,23 +9,22 @@ from splitwiser.bench.prefix.conversations import BoundlessCache, Conversation
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answered turn. bound: tokens that a cache without bound had hit. ttft_ms: None where nobody timed it."""
+    """One answered turn. bound_tokens: those that a cache without bound had hit."""
 
     round: int
     prompt_tokens: int
     cached_tokens: int
     bound_tokens: int
     answer_ids: tuple[int, ...]
-    ttft_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came back for one prompt."""
+    """What came back for one prompt. ttft_ms: 0 where nobody timed it."""
 
     answer_ids: tuple[int, ...]
     cached_tokens: int
-    ttft_ms: float | None = None
+    ttft_ms: float = 0.0
 
 
 class Answerer(Protocol):
@@ -46,6 +45,5 @@ async def hold(
         for conversation, prompt, hit, answered in zip(conversations, prompts, most, answers, strict=True):
             bound.learn([*prompt, *answered.answer_ids])
             conversation.take(answered.answer_ids)
-            turn = Turn(number, len(prompt), answered.cached_tokens, hit, answered.answer_ids, answered.ttft_ms)
-            done.append(turn)
+            done.append(Turn(number, len(prompt), answered.cached_tokens, hit, answered.answer_ids))
     return done

@@ -17,6 +17,7 @@ async def test_all_that_can_be_hit_is_hit_in_a_pool_with_room() -> None:
     assert figures["hit_rate"]["split"] == figures["hit_rate"]["bound"] == round((96 + 128) / (80 + 113 + 146), 4)
     assert figures["hit_rate"]["switched_off"] == 0
     assert figures["answers_differ"] == {"switched_off": 0, "unsplit": None}
+    assert figures["ttft_ms"]["pairs"] == 6
 
 
 async def test_a_pool_without_room_hits_less_and_answers_the_same() -> None:

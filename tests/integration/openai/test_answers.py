@@ -34,7 +34,12 @@ async def test_a_completion_in_one_piece(client: httpx2.AsyncClient) -> None:
     assert answer["choices"] == [
         {"index": 0, "text": greedy_text("Hello, HTTP", 40), "logprobs": None, "finish_reason": "length"}
     ]
-    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 40, "total_tokens": 51}
+    assert answer["usage"] == {
+        "prompt_tokens": 11,
+        "completion_tokens": 40,
+        "total_tokens": 51,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
     assert (answer["object"], answer["model"], answer["id"][:5]) == ("text_completion", "sim", "cmpl-")
 
 

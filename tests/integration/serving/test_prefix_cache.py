@@ -116,3 +116,24 @@ async def test_switched_off_nothing_is_cached() -> None:
                 assert (await turn(client, prompt, 20))[1] == 0
             counts = await stack.counts()
             assert (counts.cached, counts.shared) == (0, 0)
+
+
+async def test_salts_keep_callers_apart(small: RunningStack) -> None:
+    prompt = words(random.Random(6), 60)
+    stop, greedy = StopConditions(max_tokens=2), SamplingParams(temperature=0)
+    async with client_of(small) as client:
+        cached = []
+        for salt in ("", "mine", "mine", "yours"):
+            ids = TokenIds(ids=prompt)
+            request = GenerateRequest(token_ids=ids, sampling=greedy, stop=stop, cache_salt=salt)
+            cached.append((await answer(client, request))[2].usage.cached_tokens)
+            await small.assert_nothing_is_left()
+    assert cached == [0, 0, 3 * PAGE_TOKENS, 0]
+
+
+async def test_a_request_of_most_of_decodes_pages_runs_beside_the_cache(small: RunningStack) -> None:
+    """The longest request that is admitted gets its pages, however many of them the index holds."""
+    most = min(24, 72 - 72 // 4) * PAGE_TOKENS
+    async with client_of(small) as client:
+        await asyncio.gather(*(turn(client, words(random.Random(seed), 100), 20) for seed in range(20)))
+        await turn(client, words(random.Random(7), most - 200), 200)
