@@ -13,6 +13,7 @@ from splitwiser.config.problem import hide_password
 from splitwiser.config.schema import Settings
 from splitwiser.engine.factory import check_installed
 from splitwiser.errors import ConfigurationError, RegistryUnavailable, StartupError
+from splitwiser.rpc.certificate import check_certificate
 from splitwiser.stack.redis_server import find_redis_server
 from splitwiser.stack.run_dir import RunDir
 
@@ -20,6 +21,7 @@ from splitwiser.stack.run_dir import RunDir
 async def check_environment(settings: Settings, *, own_redis: bool) -> None:
     """Raise ConfigurationError or StartupError for the first thing that would keep the stack from running."""
     check_settings(settings)
+    check_certificate(settings.tls)
     _check_metrics_port(settings)
     _check_sockets(settings)
     _check_listen(settings.router.listen, "router.listen")

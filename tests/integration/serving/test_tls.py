@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from splitwiser.config.schema import TlsSettings
+from splitwiser.errors import WorkerLost
 from splitwiser.rpc.client import Client
 from splitwiser.stack.health import is_serving
 from splitwiser.v1.inference_pb2 import GenerateRequest
@@ -20,6 +21,7 @@ from splitwiser.v1.sampling_pb2 import StopConditions
 from tests.support.certificates import write_secret
 from tests.support.pods import Pod, Pods, running_pods
 from tests.support.sockets import free_port
+from tests.support.stack import running_stack
 from tests.support.waiting import until
 
 
@@ -108,3 +110,14 @@ async def test_a_worker_of_another_ca_is_not_used_and_the_log_says_why(pods: Pod
         assert "unable to get local issuer certificate" in router.log.read_text()
     finally:
         await worker.stop()
+
+
+async def test_a_local_stack_speaks_tls_too(tmp_path: Path) -> None:
+    """Its own probes do not, so it is ready whatever name its certificate has."""
+    tls = write_secret(tmp_path, "127.0.0.1")
+    with running_stack(tls=tls.model_dump()) as stack:
+        async with Client(stack.address, tls) as client:
+            assert (await client.get_model()).engine == "sim"
+        async with Client(stack.address) as client:
+            with pytest.raises(WorkerLost):
+                await client.get_model()

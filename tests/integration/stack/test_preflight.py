@@ -13,6 +13,7 @@ from splitwiser.stack.child import ServiceStatus
 from splitwiser.stack.local import LocalStack
 from splitwiser.stack.redis_server import find_redis_server
 from tests.integration.stack.conftest import FAKES, make_settings
+from tests.support.certificates import write_secret
 
 
 async def refusal(settings: Settings) -> SplitwiserError:
@@ -123,3 +124,10 @@ async def test_no_redis_server_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     error = await refusal(make_settings(tmp_path))
     assert "no redis-server" in error.cause
+
+
+async def test_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    tls = write_secret(tmp_path / "tls", expired=True)
+    error = await refusal(make_settings(tmp_path, tls=tls.model_dump()))
+    assert error.field == "tls.cert_file"
+    assert "expired" in error.cause
