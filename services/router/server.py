@@ -15,6 +15,7 @@ from splitwiser.routing.intake import Intake, Limits
 from splitwiser.routing.leases import RequestLeases
 from splitwiser.routing.pipeline import Pipeline
 from splitwiser.routing.reception import Reception
+from splitwiser.rpc.certificate import check_certificate
 from splitwiser.rpc.listen import ListenOptions
 from splitwiser.rpc.server import Server, Service
 from splitwiser.rpc.server import serve as serve_grpc
@@ -44,6 +45,7 @@ class Desk:
 async def serve(launch: Launch, stop: asyncio.Event) -> None:
     """Serve InferenceService, and HTTP where it is asked for, until stop is set; then drain."""
     metrics, settings = RouterMetrics(), launch.settings
+    check_certificate(settings.tls)
     async with telemetry(launch, metrics) as reports:
         registry = RedisRegistry(settings.redis)
         await _look_for(registry)

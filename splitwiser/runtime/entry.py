@@ -13,7 +13,6 @@ from pathlib import Path
 from splitwiser.config.load import load_settings
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, SplitwiserError
-from splitwiser.rpc.certificate import check_certificate
 from splitwiser.rpc.listen import ListenOptions
 from splitwiser.runtime.spare import stand_by
 from splitwiser.stack.card import Card, write_card
@@ -101,7 +100,6 @@ def _launch(service: str) -> Launch:
     parser.add_argument("--spare", action="store_true", help="import and wait; start at a line on standard input")
     arguments = parser.parse_args()
     settings = load_settings(arguments.config)
-    check_certificate(settings.tls)
     return Launch(
         settings=settings,
         service=service,

@@ -21,6 +21,7 @@ from splitwiser.memory.devices import mapper_of
 from splitwiser.memory.socket_path import nobody_listens_yet
 from splitwiser.mps.attachment import check_attached
 from splitwiser.mps.control import Control
+from splitwiser.rpc.certificate import check_certificate
 from splitwiser.rpc.listen import refuse_open_plaintext
 from splitwiser.rpc.server import Service, serve
 from splitwiser.runtime.entry import Launch
@@ -60,6 +61,7 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
     # Before anything is loaded, which may take minutes.
     check_installed(settings)
     refuse_open_plaintext(launch.listen, launch.listen_options)
+    check_certificate(settings.tls)
     socket = settings.run_dir / settings.store.socket
     mapper = mapper_of(settings.engine.device)
     await _await_store(socket)

@@ -34,7 +34,8 @@ async def health_of(address: str, service: str = "") -> int:
 async def test_a_partial_file_is_enough_and_a_variable_wins_over_it() -> None:
     port, health_port = free_port(), free_port()
     with socket_folder() as folder:
-        config = write(folder, {"run_dir": "/nonexistent", "store": {"socket": "s.sock"}})
+        tls = {"cert_file": "/nonexistent", "key_file": "/nonexistent"}
+        config = write(folder, {"run_dir": "/nonexistent", "store": {"socket": "s.sock"}, "tls": tls})
         flags = ("--listen", f"0.0.0.0:{port}", "--health-listen", f"127.0.0.1:{health_port}")
         environment = {**os.environ, "SPLITWISER_RUN_DIR": str(folder)}
         process = await asyncio.create_subprocess_exec(*command(config, *flags), env=environment)
@@ -113,3 +114,14 @@ def test_an_image_without_the_engine_is_told(engine: dict[str, str], missing: st
     assert code == 1
     assert said.startswith(f"error: {cause}")
     assert remedy.startswith("help: ")
+
+
+@pytest.mark.parametrize("service", ["router", "prefill"])
+def test_a_certificate_that_is_not_there_is_told(service: str, tmp_path: Path) -> None:
+    """As where a Secret lacks a key. The store has no use for one."""
+    tls = {name: str(tmp_path / name) for name in ("cert_file", "key_file", "ca_file")}
+    config = write(tmp_path, {"run_dir": str(tmp_path), "engine": {"kind": "sim"}, "tls": tls})
+    code, (cause, remedy) = ending(*command(config, "--listen", f"unix:{tmp_path}/s", service=service))
+    assert code == 2
+    assert cause.startswith("error: tls.cert_file: cannot read")
+    assert "Secret" in remedy
