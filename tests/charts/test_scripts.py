@@ -22,7 +22,7 @@ FILES = CHART / "files"
 @contextmanager
 def own_redis(folder: Path, password: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Redis as the chart starts it, on a socket in the folder."""
-    command = ("sh", "-c", (FILES / "redis.sh").read_text(), "redis", "--port", "0")
+    command = ("sh", "-c", (FILES / "redis.sh").read_text(), "redis", "--port", "0", "--save", "")
     environment = {
         **os.environ,
         "PATH": f"{find_redis_server().parent}:{os.environ['PATH']}",
