@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
+from splitwiser.engine.base import TokenLogprobs
 from splitwiser.errors import DuplicateRequest, WorkerLost
+from splitwiser.rpc import convert
 from splitwiser.v1 import decode_pb2
 
 
@@ -14,6 +16,7 @@ class Link:
     def __init__(self) -> None:
         self._stream_ids: list[int] = []
         self._token_ids: list[int] = []
+        self._logprobs: list[decode_pb2.StepLogprobs] = []
         self._filled = asyncio.Event()
 
     def sink(self, stream_id: int) -> Callable[[int], None]:
@@ -26,13 +29,20 @@ class Link:
 
         return put
 
+    def put_logprobs(self, logprobs: TokenLogprobs) -> None:
+        """Where the engine puts those of the token that it puts next."""
+        place = len(self._token_ids)
+        self._logprobs.append(decode_pb2.StepLogprobs(place=place, logprobs=convert.logprobs_to_proto(logprobs)))
+
     async def messages(self) -> AsyncIterator[decode_pb2.StreamStepsResponse]:
         """First an empty message, then one whenever there are tokens. A slow router finds several steps in one."""
         yield decode_pb2.StreamStepsResponse()
         while True:
             await self._filled.wait()
-            message = decode_pb2.StreamStepsResponse(stream_ids=self._stream_ids, token_ids=self._token_ids)
-            self._stream_ids, self._token_ids = [], []
+            message = decode_pb2.StreamStepsResponse(
+                stream_ids=self._stream_ids, token_ids=self._token_ids, logprobs=self._logprobs
+            )
+            self._stream_ids, self._token_ids, self._logprobs = [], [], []
             self._filled.clear()
             yield message
 

@@ -82,6 +82,8 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
                 on_token=on_token,
                 priority=request.priority,
                 first_index=request.first_index,
+                on_logprobs=None if sampling.logprobs is None else link.put_logprobs,
+                earlier_tokens=tuple(request.earlier_token_ids),
             )
             decoded = await self._engine.decode(job)
         return self._answer(request.request_id, handle, decoded, (arrived_ns, reserved_ns, claimed_ns))

@@ -64,9 +64,8 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
 
     async def _run(self, job: PrefillJob, request: prefill_pb2.PrefillRequest, context: Any, arrived_ns: int) -> bool:
         """Whether decode took the request over; if not, its first token was its last."""
-        stop = convert.stop_from_proto(request.stop)
         prefilled = await self._engine.prefill(job)
-        finish_reason = stop.reason(prefilled.first_token, job.first_index + 1)
+        finish_reason = job.stop.reason(prefilled.first_token, job.first_index + 1)
         granting = False
         try:
             await context.write(self._first_token(job, prefilled, arrived_ns, finish_reason))
@@ -98,6 +97,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             queue_ms=(started_ns - arrived_ns) / 1e6,
             prefill_ms=(ended_ns - started_ns) / 1e6,
             cached_tokens=self._cached_tokens(job),
+            logprobs=convert.logprobs_to_proto(prefilled.logprobs) if prefilled.logprobs else None,
         )
         return prefill_pb2.PrefillResponse(first_token=first)
 
@@ -128,6 +128,7 @@ def _job(request: prefill_pb2.PrefillRequest) -> PrefillJob:
         sampling=convert.sampling_from_proto(request.sampling),
         priority=request.priority,
         first_index=request.first_index,
+        stop=convert.stop_from_proto(request.stop),
     )
 
 

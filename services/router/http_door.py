@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from services.router.desk import Desk
 from splitwiser.config.schema import RouterSettings
 from splitwiser.errors import InvalidRequest, SplitwiserError
 from splitwiser.openai.answers import Chat, Completion
@@ -18,12 +19,10 @@ from splitwiser.openai.endpoint import Endpoint, Hall
 from splitwiser.openai.errors import error_body, http_status
 from splitwiser.openai.requests import chat_request, completion_request
 from splitwiser.openai.schema import ChatBody, CompletionBody, parse
-from splitwiser.routing.intake import Intake
-from splitwiser.routing.reception import LONG_TEXT_CHARS, Reception
+from splitwiser.routing.reception import LONG_TEXT_CHARS
 from splitwiser.rpc.admission import Admission
 from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.text.chat_template import ChatTemplate
-from splitwiser.text.model_info import ModelInfo
 from splitwiser.v1 import inference_pb2
 
 COMPLETIONS = "/v1/completions"
@@ -36,22 +35,20 @@ class HttpDoor:
     def __init__(
         self,
         settings: RouterSettings,
-        model: ModelInfo,
-        intake: Intake,
-        reception: Reception,
+        desk: Desk,
         template: ChatTemplate | None,
         metrics: RouterMetrics,
         is_serving: Callable[[], bool],
     ) -> None:
-        self._model = model
-        self._intake = intake
+        self._desk = desk
         self._template = template
         self._is_serving = is_serving
         self._created = int(time.time())
         admission = Admission(dict.fromkeys((COMPLETIONS, CHAT), settings.http_max_requests))
         self._hall = Hall(
-            reception.serve,
-            model.name,
+            desk.reception.serve,
+            desk.model.name,
+            desk.tokenizer.piece,
             admission,
             metrics,
             settings.http_max_body_bytes,
@@ -85,7 +82,7 @@ class HttpDoor:
         return JSONResponse({"object": "list", "data": [self._card()]})
 
     async def _one_model(self, request: Request) -> JSONResponse:
-        self._intake.check_model(request.path_params["name"])
+        self._desk.intake.check_model(request.path_params["name"])
         return JSONResponse(self._card())
 
     async def _health(self, _: Request) -> JSONResponse:
@@ -94,11 +91,11 @@ class HttpDoor:
 
     def _card(self) -> dict[str, Any]:
         return {
-            "id": self._model.name,
+            "id": self._desk.model.name,
             "object": "model",
             "created": self._created,
             "owned_by": "splitwiser",
-            "max_model_len": self._intake.max_tokens,
+            "max_model_len": self._desk.intake.max_tokens,
         }
 
 

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from services.router.desk import Desk
 from services.router.servicer import InferenceServicer
 from splitwiser.config.schema import Settings
 from splitwiser.errors import RegistryUnavailable
@@ -24,22 +25,13 @@ from splitwiser.runtime.lifetime import serve_until
 from splitwiser.runtime.telemetry import telemetry
 from splitwiser.telemetry.metrics.router import RouterMetrics
 from splitwiser.telemetry.tracing import Tracing
-from splitwiser.text.model_info import ModelInfo, load_model
+from splitwiser.text.model_info import load_model
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 
 TOKENIZE = "/splitwiser.v1.InferenceService/Tokenize"
 TOKENIZE_LIMIT = 16
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every door of the router leads to."""
-
-    model: ModelInfo
-    intake: Intake
-    reception: Reception
 
 
 async def serve(launch: Launch, stop: asyncio.Event) -> None:
@@ -94,7 +86,7 @@ async def _http(settings: Settings, desk: Desk, metrics: RouterMetrics, server: 
 
     template = await asyncio.to_thread(load_chat_template, settings)
     router, serving = settings.router, lambda: server.health.serving
-    app = HttpDoor(router, desk.model, desk.intake, desk.reception, template, metrics, serving).app()
+    app = HttpDoor(router, desk, template, metrics, serving).app()
     async with serve_http(
         router.http_listen, app, max_header_bytes=router.max_metadata_bytes, tls=settings.tls, serving=serving
     ) as http:
@@ -124,4 +116,4 @@ def _desk(settings: Settings, floor: Floor, leases: RequestLeases, tracing: Trac
     )
     intake = Intake(model, tokenizer, limits)
     pipeline = Pipeline(floor.prefill, floor.decode, tracing, metrics, settings.router)
-    return Desk(model, intake, Reception(model, tokenizer, intake, pipeline, leases, tracing, metrics))
+    return Desk(model, tokenizer, intake, Reception(model, tokenizer, intake, pipeline, leases, tracing, metrics))

@@ -23,14 +23,42 @@ class FinishReason(Enum):
     LENGTH = "length"
 
 
+MAX_LOGPROBS = 20
+"""Most of the likeliest tokens whose log probabilities a request may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredOutput:
+    """What a completion's text must be. spec: a JSON schema, nothing, a regex, a JSON list of texts, or a grammar."""
+
+    kind: Literal["json_schema", "json_object", "regex", "choice", "grammar"]
+    spec: str
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. temperature 0 is greedy, top_k 0 means all. Token i of a request depends on (seed, i)."""
+    """How tokens are drawn. temperature 0 is greedy, top_k 0 means all. Token i of a request depends on (seed, i).
+
+    logprobs: how many of the likeliest tokens' to tell with each token's own; None: not even that. What stands after
+    the seed is not offered by every engine: engine/offers.py.
+    """
 
     temperature: float
     top_p: float
     top_k: int
     seed: int
+    min_p: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
+    structured_output: StructuredOutput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Log probabilities in one token's place, of the model's distribution as it is. top: likeliest first."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +67,17 @@ class StopRule:
 
     max_tokens: int
     stop_token_ids: frozenset[int]
+    min_tokens: int = 0
+    """The engine draws no stop token before it has as many."""
 
     def reason(self, token_id: int, tokens: int) -> FinishReason | None:
         """Why the sequence ends with token_id as its tokens-th token; None when it goes on."""
         if token_id in self.stop_token_ids:
             return FinishReason.STOP
         return FinishReason.LENGTH if tokens >= self.max_tokens else None
+
+
+NO_END = StopRule(1, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +94,8 @@ class PrefillJob:
     priority: int = 0
     first_index: int = 0
     shared: tuple[int, ...] = ()
+    stop: StopRule = NO_END
+    """What the first token may not be, or what a structured output may end with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +114,7 @@ class Prefilled:
     first_token: int
     pages: tuple[int, ...]
     chunks: tuple[StepSpan, ...]
+    logprobs: TokenLogprobs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +135,10 @@ class DecodeJob:
     on_token: Callable[[int], None]
     priority: int = 0
     first_index: int = 0
+    on_logprobs: Callable[[TokenLogprobs], None] | None = None
+    """Takes a token's, just before on_token takes the token. Set when the sampling asks for them."""
+    earlier_tokens: tuple[int, ...] = ()
+    """The tokens before first_index, where a structured output needs them."""
 
     @property
     def positions(self) -> int:

@@ -4,7 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from splitwiser.engine.base import Sampling
+from splitwiser.engine.base import Sampling, TokenLogprobs
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A token whose sampling asks for log probabilities."""
+
+    token: int
+    logprobs: TokenLogprobs
+
+
+Token = int | Drawn
+"""What a runner yields for a sequence."""
+
+
+def split(token: Token) -> tuple[int, TokenLogprobs | None]:
+    """The token's id, and its log probabilities if there are any."""
+    return (token.token, token.logprobs) if isinstance(token, Drawn) else (token, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +73,12 @@ class DecodeSlot:
 class PrefillRunner(Protocol):
     """Runs prompt chunks over the pool."""
 
-    async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
+    async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[Token | None]:
         """Write the chunks' KV; return token first_index of each chunk that completes its prompt, else None."""
 
 
 class DecodeRunner(Protocol):
     """Runs one token of every slot over the pool."""
 
-    async def run(self, slots: Sequence[DecodeSlot]) -> Sequence[int]:
+    async def run(self, slots: Sequence[DecodeSlot]) -> Sequence[Token]:
         """Write each slot's KV at its position; return one new token for each slot."""

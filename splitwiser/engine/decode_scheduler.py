@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from splitwiser.engine.base import Decoded, DecodeJob, FinishReason, StepSpan
-from splitwiser.engine.batch import DecodeSlot
+from splitwiser.engine.batch import DecodeSlot, Token, split
 from splitwiser.engine.loop import StepTime
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
@@ -79,7 +79,7 @@ class DecodeScheduler:
         self._in_flight = bool(self._running)
         return [_slot(generation) for generation in self._running]
 
-    def postprocess(self, tokens: Sequence[int], time: StepTime) -> None:
+    def postprocess(self, tokens: Sequence[Token], time: StepTime) -> None:
         """Take the step's tokens, one for each slot, and give each to its request's on_token."""
         self._in_flight = False
         batch, self._running = self._running, []
@@ -93,9 +93,12 @@ class DecodeScheduler:
             else:
                 self._advance(generation, token, span)
 
-    def _advance(self, generation: Generation, token: int, span: StepSpan) -> None:
+    def _advance(self, generation: Generation, drawn: Token, span: StepSpan) -> None:
+        token, logprobs = split(drawn)
         generation.token = token
         generation.tokens += 1
+        if logprobs and generation.job.on_logprobs:
+            generation.job.on_logprobs(logprobs)
         generation.job.on_token(token)
         reason = generation.job.stop.reason(token, generation.tokens)
         if reason is None:

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, Prefilled, PrefillEngine, PrefillJob, StepObserver
-from splitwiser.engine.batch import DecodeRunner, DecodeSlot, PrefillChunk, PrefillRunner
+from splitwiser.engine.batch import DecodeRunner, DecodeSlot, PrefillChunk, PrefillRunner, Token
 from splitwiser.engine.decode_scheduler import DecodeScheduler
 from splitwiser.engine.loop import UNDISTURBED, StepLoop, Turn
 from splitwiser.engine.outcomes import resolve, settled
@@ -31,7 +31,7 @@ class PagedPrefillEngine(PrefillEngine):
         self._layout = layout
         self._pages = pages
         self._scheduler = PrefillScheduler(layout, pages, chunk_tokens=chunk_tokens, max_batch=max_batch)
-        self._loop = StepLoop[PrefillChunk, int | None](
+        self._loop = StepLoop[PrefillChunk, Token | None](
             "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
         pages.on_freed(self._loop.wake)
@@ -105,7 +105,7 @@ class PagedDecodeEngine(DecodeEngine):
         self._layout = layout
         self._pages = pages
         self._scheduler = DecodeScheduler(layout, max_batch=max_batch)
-        self._loop = StepLoop[DecodeSlot, int](
+        self._loop = StepLoop[DecodeSlot, Token](
             "decode", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
 

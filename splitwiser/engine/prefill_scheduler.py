@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from splitwiser.engine.base import Prefilled, PrefillJob, StepSpan
-from splitwiser.engine.batch import PrefillChunk
+from splitwiser.engine.batch import PrefillChunk, Token, split
 from splitwiser.engine.loop import StepTime
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
@@ -89,7 +89,7 @@ class PrefillScheduler:
                 budget -= chunk.tokens
         return [chunk for _, chunk in self._in_flight]
 
-    def postprocess(self, results: Sequence[int | None], time: StepTime) -> None:
+    def postprocess(self, results: Sequence[Token | None], time: StepTime) -> None:
         """Take the step's first tokens, one entry a chunk: None where the prompt goes on."""
         in_flight, self._in_flight = self._in_flight, []
         for (prompt, chunk), first_token in zip(in_flight, results, strict=True):
@@ -100,7 +100,8 @@ class PrefillScheduler:
             elif chunk.completes:
                 assert first_token is not None, prompt.job.request_id
                 self._prompts.remove(prompt)
-                prompt.on_done(Prefilled(first_token, prompt.pages, tuple(prompt.chunks)))
+                token_id, logprobs = split(first_token)
+                prompt.on_done(Prefilled(token_id, prompt.pages, tuple(prompt.chunks), logprobs))
 
     def _obtain_pages(self, prompt: Prompt) -> bool:
         count = self._layout.pages_for(len(prompt.job.token_ids)) - len(prompt.job.shared)

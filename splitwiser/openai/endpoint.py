@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from splitwiser.errors import Draining, InvalidRequest, SplitwiserError
 from splitwiser.openai.answers import Completion
 from splitwiser.openai.exchange import CALLER_LEFT, CallerLeft, Reply, read_body, while_connected
+from splitwiser.openai.logprobs import Piece
 from splitwiser.openai.schema import GenerationBody
 from splitwiser.routing.reception import Visit
 from splitwiser.rpc.admission import Admission
@@ -39,6 +40,7 @@ class Hall:
 
     serve: Callable[[Visit], Awaitable[None]]
     model: str
+    piece: Piece
     admission: Admission
     metrics: Metrics
     max_body_bytes: int
@@ -78,7 +80,7 @@ class Endpoint:
         body, request = await self._translate(await read_body(receive, hall.max_body_bytes))
         request.request_id = request.request_id or headers.get(REQUEST_ID_HEADER, "")
         traceparent = headers.get("traceparent")
-        writer = (_Events if body.stream else _Whole)(self._answer(hall.model), body, reply)
+        writer = (_Events if body.stream else _Whole)(self._answer(hall.model, hall.piece), body, reply)
         parent = context_from(traceparent) if traceparent else None
         await while_connected(receive, hall.serve(Visit(request, deadline, parent, writer.write)))
         await writer.end()

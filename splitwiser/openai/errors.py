@@ -17,7 +17,7 @@ _HTTP_STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }
 _TYPES = {400: "invalid_request_error", 404: "not_found_error", 409: "conflict_error", 429: "rate_limit_error"}
-_PARAMETERS = {"text": "prompt", "token_ids": "prompt", "deadline": ""}
+_PARAMETERS = {"text": "prompt", "token_ids": "prompt", "deadline": "", "sampling.structured_output": "response_format"}
 
 
 def http_status(error: SplitwiserError) -> int:

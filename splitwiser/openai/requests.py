@@ -2,13 +2,14 @@
 
 from splitwiser.errors import InvalidRequest, Unsupported
 from splitwiser.openai.schema import ChatBody, CompletionBody, GenerationBody
+from splitwiser.openai.structure import structured_output
 from splitwiser.text.chat_template import ChatTemplate
 from splitwiser.v1 import inference_pb2, sampling_pb2
 
 
 def completion_request(body: CompletionBody) -> inference_pb2.GenerateRequest:
     """Of POST /v1/completions. Raises InvalidRequest."""
-    request = _request(body, body.max_tokens)
+    request = _request(body, body.max_tokens, body.logprobs)
     prompt = _one_prompt(body.prompt)
     if isinstance(prompt, str):
         request.text = prompt
@@ -28,7 +29,7 @@ def chat_request(body: ChatBody, template: ChatTemplate | None) -> inference_pb2
             help="use /v1/completions, or put a chat_template.jinja beside the model",
         )
     longest = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
-    request = _request(body, longest)
+    request = _request(body, longest, _chat_logprobs(body))
     begins = body.add_generation_prompt is not False
     request.text = template.render(body.messages, add_generation_prompt=begins, **(body.chat_template_kwargs or {}))
     # The template has put them in.
@@ -51,7 +52,23 @@ def _token_ids(prompt: list[int]) -> list[int]:
     return prompt
 
 
-def _request(body: GenerationBody, max_tokens: int | None) -> inference_pb2.GenerateRequest:
+def _chat_logprobs(body: ChatBody) -> int | None:
+    if body.logprobs:
+        return body.top_logprobs or 0
+    if body.top_logprobs:
+        raise InvalidRequest("is set without logprobs", field="top_logprobs", help="send logprobs: true with it")
+    return None
+
+
+def _biases(body: GenerationBody) -> list[sampling_pb2.LogitBias]:
+    biases = body.logit_bias or {}
+    wrong = next((name for name in biases if not (name.isascii() and name.isdigit() and int(name) < 2**32)), None)
+    if wrong is not None:
+        raise InvalidRequest(f"{wrong[:50]!r} is no token id", field="logit_bias", help="use token ids as keys")
+    return [sampling_pb2.LogitBias(token_id=int(name), bias=bias) for name, bias in biases.items()]
+
+
+def _request(body: GenerationBody, max_tokens: int | None, logprobs: int | None) -> inference_pb2.GenerateRequest:
     stops = [body.stop] if isinstance(body.stop, str) else body.stop
     return inference_pb2.GenerateRequest(
         request_id=body.request_id or "",
@@ -62,12 +79,17 @@ def _request(body: GenerationBody, max_tokens: int | None) -> inference_pb2.Gene
             # vLLM's clients say -1 for all tokens.
             top_k=max(body.top_k or 0, 0),
             seed=body.seed,
+            min_p=body.min_p or 0,
+            logit_bias=_biases(body),
+            logprobs=logprobs,
+            structured_output=structured_output(body),
         ),
         stop=sampling_pb2.StopConditions(
             max_tokens=max_tokens,
             stop=stops or (),
             stop_token_ids=body.stop_token_ids or (),
             ignore_eos=bool(body.ignore_eos),
+            min_tokens=body.min_tokens or 0,
         ),
         priority=body.priority or 0,
         cache_salt=body.cache_salt or "",

@@ -1,6 +1,6 @@
 """Owns the two requests' JSON: names and types of OpenAI's fields, of vLLM's additions, and what is refused by name."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,9 +20,42 @@ def _only(neutral: object, why: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_NO_PENALTIES = "penalties need what decode does not have: the prompt's tokens"
 _NO_TOOLS = _only([], "tools are not supported")
 Ignored = Any
 """A field that changes nothing of the answer."""
+
+
+class JsonSchema(BaseModel):
+    """Of response_format. schema_ is `schema` on the wire."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Ignored = None
+    description: Ignored = None
+    strict: Ignored = None
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class ResponseFormat(BaseModel):
+    """OpenAI's way to say what the text must be."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StructuredOutputs(BaseModel):
+    """vLLM's way; one of them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    json_: Annotated[dict[str, Any] | str | None, Field(alias="json")] = None
+    json_object: bool | None = None
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
 
 
 class StreamOptions(BaseModel):
@@ -51,15 +84,20 @@ class GenerationBody(BaseModel):
     ignore_eos: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    min_tokens: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    min_p: float | None = None
+    logit_bias: dict[str, float] | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     request_id: str | None = None
     cache_salt: str | None = None
     add_special_tokens: bool | None = None
 
     n: Annotated[int | None, _only(1, "only one choice is generated; send a request for each")] = None
-    repetition_penalty: Annotated[float | None, _only(1, "penalties are not supported")] = None
-    presence_penalty: Annotated[float | None, _only(0, "penalties are not supported")] = None
-    frequency_penalty: Annotated[float | None, _only(0, "penalties are not supported")] = None
+    repetition_penalty: Annotated[float | None, _only(1, _NO_PENALTIES)] = None
+    presence_penalty: Annotated[float | None, _only(0, _NO_PENALTIES)] = None
+    frequency_penalty: Annotated[float | None, _only(0, _NO_PENALTIES)] = None
 
     user: Ignored = None
     metadata: Ignored = None
@@ -73,7 +111,7 @@ class CompletionBody(GenerationBody):
     """Of POST /v1/completions. prompt: text or token ids; a list may hold one of them."""
 
     prompt: str | list[int] | list[str] | list[list[int]]
-    logprobs: Annotated[int | None, _only(None, "logprobs are not supported")] = None
+    logprobs: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     best_of: Annotated[int | None, _only(1, "only one choice is generated")] = None
     echo: Annotated[bool | None, _only(False, "the prompt is not repeated in the answer")] = None
     suffix: Annotated[str | None, _only("", "text is generated at the end only")] = None
@@ -86,14 +124,13 @@ class ChatBody(GenerationBody):
     max_completion_tokens: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     add_generation_prompt: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    logprobs: Annotated[bool | None, _only(False, "logprobs are not supported")] = None
-    top_logprobs: Annotated[int | None, _only(0, "logprobs are not supported")] = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     tools: Annotated[list[Any] | None, _NO_TOOLS] = None
     functions: Annotated[list[Any] | None, _NO_TOOLS] = None
     tool_choice: Annotated[Any, _only("none", "tools are not supported")] = None
     parallel_tool_calls: Ignored = None
     modalities: Annotated[list[str] | None, _only(["text"], "answers are text")] = None
-    response_format: Annotated[Any, _only({"type": "text"}, "answers are free text")] = None
 
 
 def parse(kind: type[Model], body: bytes) -> Model:

@@ -1,5 +1,6 @@
 """Owns what the client reads: tokens become whole characters, stop strings end the text, the last message says why."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -8,7 +9,7 @@ from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
 from splitwiser.rpc import convert
 from splitwiser.text.detokenizer import Detokenizer
 from splitwiser.text.stop import StopMatcher
-from splitwiser.v1 import inference_pb2
+from splitwiser.v1 import inference_pb2, sampling_pb2
 
 
 class Answer:
@@ -36,12 +37,14 @@ class Answer:
         """The completion so far, as the client has it."""
         return "".join(self._texts)
 
-    def message(self, token_ids: list[int]) -> inference_pb2.GenerateResponse:
+    def message(
+        self, token_ids: list[int], logprobs: Sequence[sampling_pb2.TokenLogprobs] = ()
+    ) -> inference_pb2.GenerateResponse:
         """The next message: the text that these tokens complete, and with the last of them why they end."""
         text, taken, reason = "", list[int](), None
         for token_id in token_ids:
             taken.append(token_id)
-            text += self._stop.add(self._detokenizer.add(token_id))
+            text += self._text(token_id, self.tokens + len(taken))
             if reason := self._reason(token_id, self.tokens + len(taken)):
                 text += self._rest()
                 # What was held back may have held a stop string.
@@ -51,7 +54,11 @@ class Answer:
         self._texts.append(text)
         heading, self._heading = self._heading, {}
         return inference_pb2.GenerateResponse(
-            text=text, token_ids=taken, finish_reason=convert.finish_to_proto(reason), **heading
+            text=text,
+            token_ids=taken,
+            finish_reason=convert.finish_to_proto(reason),
+            logprobs=logprobs[: len(taken)],
+            **heading,
         )
 
     def end(
@@ -71,6 +78,10 @@ class Answer:
             timings=timings(times) if times else None,
         )
         return inference_pb2.GenerateResponse(text=text, finish=finish), reason
+
+    def _text(self, token_id: int, tokens: int) -> str:
+        text = self._detokenizer.add(token_id)
+        return text if tokens < self._request.stop.min_tokens else self._stop.add(text)
 
     def _reason(self, token_id: int, tokens: int) -> FinishReason | None:
         return FinishReason.STOP if self.stopped else self._request.stop.reason(token_id, tokens)

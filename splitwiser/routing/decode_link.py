@@ -8,21 +8,23 @@ from itertools import count
 
 from splitwiser.errors import SplitwiserError, WorkerLost
 from splitwiser.rpc.client import open_stream
-from splitwiser.v1 import decode_pb2, decode_pb2_grpc
+from splitwiser.v1 import decode_pb2, decode_pb2_grpc, sampling_pb2
+
+OnToken = Callable[[int, sampling_pb2.TokenLogprobs | None], None]
 
 
 class LinkStream:
     """One request's end of the link."""
 
-    def __init__(self, on_token: Callable[[int], None]) -> None:
+    def __init__(self, on_token: OnToken) -> None:
         self._on_token = on_token
         self._received = 0
         self._progress = asyncio.Event()
         self._lost = False
 
-    def push(self, token_id: int) -> None:
+    def push(self, token_id: int, logprobs: sampling_pb2.TokenLogprobs | None = None) -> None:
         self._received += 1
-        self._on_token(token_id)
+        self._on_token(token_id, logprobs)
         self._progress.set()
 
     def lose(self) -> None:
@@ -50,7 +52,7 @@ class DecodeLink:
         self._stream_ids = count(1)
         self.link_id = ""
 
-    def open(self, on_token: Callable[[int], None]) -> tuple[int, LinkStream]:
+    def open(self, on_token: OnToken) -> tuple[int, LinkStream]:
         """A new request's id on the link, and its stream."""
         stream_id = next(self._stream_ids)
         stream = self._streams[stream_id] = LinkStream(on_token)
@@ -82,6 +84,7 @@ class DecodeLink:
 
     def _deliver(self, message: decode_pb2.StreamStepsResponse) -> None:
         streams = self._streams
-        for stream_id, token_id in zip(message.stream_ids, message.token_ids, strict=True):
+        logprobs = {entry.place: entry.logprobs for entry in message.logprobs}
+        for place, (stream_id, token_id) in enumerate(zip(message.stream_ids, message.token_ids, strict=True)):
             if stream := streams.get(stream_id):
-                stream.push(token_id)
+                stream.push(token_id, logprobs.get(place))

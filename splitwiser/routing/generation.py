@@ -53,7 +53,7 @@ class Generation:
         tokens, answer = self._journey.tokens, self._answer
         written_s = 0.0
         while not answer.stopped and (token_ids := await tokens.next_batch()):
-            await write(answer.message(token_ids))
+            await write(answer.message(token_ids, tokens.take_logprobs(len(token_ids))))
             now_s = time.perf_counter()
             if written_s:
                 self._metrics.next_tokens(len(token_ids), now_s - written_s)

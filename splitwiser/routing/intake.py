@@ -1,14 +1,14 @@
 """Owns the checks on a Generate request: each wrong field is refused with its name and a help line, before any work."""
 
-import math
 import re
-import secrets
 import uuid
 from dataclasses import dataclass
 
-from splitwiser.engine.base import Sampling, StopRule
+from splitwiser.engine.base import StopRule
+from splitwiser.engine.offers import require_offered
 from splitwiser.errors import InvalidRequest, ModelNotFound, PromptTooLong
 from splitwiser.routing.request import RoutedRequest
+from splitwiser.routing.sampling import check_sampling
 from splitwiser.text.model_info import ModelInfo
 from splitwiser.text.tokenizer import Tokenizer
 from splitwiser.v1 import inference_pb2, sampling_pb2
@@ -63,14 +63,16 @@ class Intake:
     def admit(self, request_id: str, proto: inference_pb2.GenerateRequest) -> RoutedRequest:
         """The checked request. Raises InvalidRequest, PromptTooLong or ModelNotFound."""
         self.check_model(proto.model)
-        sampling = check_sampling(proto.sampling)
+        sampling = check_sampling(proto.sampling, self._model.vocab_size)
         stop_strings = self._stop_strings(proto.stop)
         prompt_ids = self._prompt_ids(proto)
+        stop = self._stop_rule(proto.stop, len(prompt_ids))
+        require_offered(self._model.engine, sampling, stop)
         return RoutedRequest(
             request_id=request_id,
             prompt_ids=prompt_ids,
             sampling=sampling,
-            stop=StopRule(self._completion_tokens(proto.stop, len(prompt_ids)), self._stop_token_ids(proto.stop)),
+            stop=stop,
             stop_strings=stop_strings,
             priority=proto.priority,
             cache_salt=_cache_salt(proto.cache_salt),
@@ -106,6 +108,16 @@ class Intake:
                 f"{max(prompt_ids)} is no token id", field=field, help=f"use ids below {self._model.vocab_size}"
             )
         return prompt_ids
+
+    def _stop_rule(self, stop: sampling_pb2.StopConditions, prompt_tokens: int) -> StopRule:
+        max_tokens = self._completion_tokens(stop, prompt_tokens)
+        if stop.min_tokens > max_tokens:
+            raise InvalidRequest(
+                f"is {stop.min_tokens}, and max_tokens {max_tokens}",
+                field="stop.min_tokens",
+                help="ask for at most max_tokens",
+            )
+        return StopRule(max_tokens, self._stop_token_ids(stop), stop.min_tokens)
 
     def _completion_tokens(self, stop: sampling_pb2.StopConditions, prompt_tokens: int) -> int:
         room = self.max_tokens - prompt_tokens
@@ -156,15 +168,3 @@ def _cache_salt(salt: str) -> str:
             f"has {len(salt)} characters", field="cache_salt", help=f"use at most {MAX_SALT_CHARS}, such as a digest"
         )
     return salt
-
-
-def check_sampling(proto: sampling_pb2.SamplingParams) -> Sampling:
-    """Defaults filled in; a seed is drawn where none is given, so that both phases share it."""
-    temperature = proto.temperature if proto.HasField("temperature") else 1.0
-    top_p = proto.top_p if proto.HasField("top_p") else 1.0
-    if not (math.isfinite(temperature) and 0 <= temperature <= 2):
-        raise InvalidRequest(f"is {temperature}", field="sampling.temperature", help="use 0 (greedy) to 2")
-    if not (math.isfinite(top_p) and 0 < top_p <= 1):
-        raise InvalidRequest(f"is {top_p}", field="sampling.top_p", help="use a value above 0 and at most 1")
-    seed = proto.seed if proto.HasField("seed") else secrets.randbits(64)
-    return Sampling(temperature, top_p, proto.top_k, seed)

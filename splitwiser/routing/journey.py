@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from splitwiser.routing.request import Outcome, PhaseTimes, RoutedRequest
 from splitwiser.routing.token_stream import TokenStream
 from splitwiser.rpc.deadline import Deadline
+from splitwiser.v1 import prefill_pb2
 
 
 @dataclass(slots=True)
@@ -29,10 +30,10 @@ class Journey:
         """
         return self.tokens.count if self.tokens.count > 1 else 0
 
-    def take_first(self, index: int, token_id: int) -> None:
+    def take_first(self, index: int, first: prefill_pb2.FirstToken) -> None:
         """Push prefill's token, which is number index, unless the client has it already."""
         if index == self.tokens.count:
-            self.tokens.push(token_id)
+            self.tokens.push(first.token_id, first.logprobs if first.HasField("logprobs") else None)
 
     def ended(self) -> Outcome | None:
         """How the request ended if its last token is there already, and only the answer was lost."""

@@ -91,7 +91,7 @@ class Pipeline:
             if not journey.tokens.count:
                 journey.times.prefill_queue_ms, journey.times.prefill_ms = first.queue_ms, first.prefill_ms
                 journey.cached_tokens = first.cached_tokens
-            journey.take_first(first_index, first.token_id)
+            journey.take_first(first_index, first)
             if reason := convert.finish_from_proto(first.finish_reason):
                 return Outcome(reason, first_index + 1)
             granted: prefill_pb2.Granted = (await _next(events)).granted
@@ -122,6 +122,8 @@ class Pipeline:
             message = _decode_request(journey.request, granted)
             message.link_id, message.stream_id = worker.link.link_id, stream_id
             message.first_index, message.first_token_id = first_index, first_token_id
+            if journey.request.sampling.structured_output:
+                message.earlier_token_ids.extend(journey.tokens.token_ids[:first_index])
             try:
                 answer: decode_pb2.DecodeResponse = await call_unary(
                     worker.stub.Decode, message, timeout_s=journey.deadline.remaining_s()

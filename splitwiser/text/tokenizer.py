@@ -30,6 +30,9 @@ class Tokenizer(Protocol):
     def detokenizer(self, prompt_ids: Sequence[int] = ()) -> Detokenizer:
         """For the text of one completion of this prompt."""
 
+    def piece(self, token_id: int) -> bytes:
+        """What one token stands for by itself, which may be part of a character; a special token's name."""
+
 
 class LibraryTokenizer(Tokenizer):
     """A tokenizer.json."""
@@ -55,6 +58,10 @@ class LibraryTokenizer(Tokenizer):
             return WindowDetokenizer(self.decode, prompt_ids)
         return ByteDetokenizer(self._pieces, prompt_ids)
 
+    def piece(self, token_id: int) -> bytes:
+        known = self._pieces[token_id] if self._pieces is not None else self.decode([token_id]).encode()
+        return known or (self._tokenizer.id_to_token(token_id) or "").encode()
+
 
 class ByteTokenizer(Tokenizer):
     """Ids 0 to 255 are bytes, BYTE_EOS ends a sequence."""
@@ -74,6 +81,9 @@ class ByteTokenizer(Tokenizer):
 
     def detokenizer(self, prompt_ids: Sequence[int] = ()) -> Detokenizer:
         return ByteDetokenizer(self._pieces, prompt_ids)
+
+    def piece(self, token_id: int) -> bytes:
+        return self._pieces[token_id]
 
 
 def _utf8(text: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DecodeRequest(_message.Message):
-    __slots__ = ("request_id", "link_id", "stream_id", "handle", "first_token_id", "sampling", "stop", "priority", "first_index")
+    __slots__ = ("request_id", "link_id", "stream_id", "handle", "first_token_id", "sampling", "stop", "priority", "first_index", "earlier_token_ids")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class DecodeRequest(_message.Message):
     STOP_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     link_id: str
     stream_id: int
@@ -28,7 +29,8 @@ class DecodeRequest(_message.Message):
     stop: _sampling_pb2.StopConditions
     priority: int
     first_index: int
-    def __init__(self, request_id: _Optional[str] = ..., link_id: _Optional[str] = ..., stream_id: _Optional[int] = ..., handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., first_token_id: _Optional[int] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ..., first_index: _Optional[int] = ...) -> None: ...
+    earlier_token_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, request_id: _Optional[str] = ..., link_id: _Optional[str] = ..., stream_id: _Optional[int] = ..., handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., first_token_id: _Optional[int] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ..., first_index: _Optional[int] = ..., earlier_token_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DecodeResponse(_message.Message):
     __slots__ = ("finish_reason", "tokens", "queue_ms", "claim_ms", "grant_to_first_step_ms", "decode_ms")
@@ -53,9 +55,19 @@ class StreamStepsRequest(_message.Message):
     def __init__(self, link_id: _Optional[str] = ...) -> None: ...
 
 class StreamStepsResponse(_message.Message):
-    __slots__ = ("stream_ids", "token_ids")
+    __slots__ = ("stream_ids", "token_ids", "logprobs")
     STREAM_IDS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     stream_ids: _containers.RepeatedScalarFieldContainer[int]
     token_ids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, stream_ids: _Optional[_Iterable[int]] = ..., token_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+    logprobs: _containers.RepeatedCompositeFieldContainer[StepLogprobs]
+    def __init__(self, stream_ids: _Optional[_Iterable[int]] = ..., token_ids: _Optional[_Iterable[int]] = ..., logprobs: _Optional[_Iterable[_Union[StepLogprobs, _Mapping]]] = ...) -> None: ...
+
+class StepLogprobs(_message.Message):
+    __slots__ = ("place", "logprobs")
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    place: int
+    logprobs: _sampling_pb2.TokenLogprobs
+    def __init__(self, place: _Optional[int] = ..., logprobs: _Optional[_Union[_sampling_pb2.TokenLogprobs, _Mapping]] = ...) -> None: ...

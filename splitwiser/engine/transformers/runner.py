@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from splitwiser.engine.base import Sampling
-from splitwiser.engine.batch import DecodeSlot, PrefillChunk
+from splitwiser.engine.batch import DecodeSlot, PrefillChunk, Token
 from splitwiser.engine.transformers.forward import Forward
+from splitwiser.engine.transformers.logprobs import with_logprobs
 from splitwiser.engine.transformers.numerics import set_up_arithmetic
 from splitwiser.engine.transformers.plan import Span, span_of_chunk, span_of_slot
 from splitwiser.engine.transformers.sampling import sample
@@ -21,15 +22,15 @@ class ModelThread:
         self._forward = forward
         self._executor = ThreadPoolExecutor(1, "model", set_up_arithmetic, (threads,))
 
-    async def tokens(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[int]:
+    async def tokens(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[Token]:
         """One token for each span that completes; samplings and indices are theirs."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._run, spans, samplings, indices)
 
     @torch.inference_mode()
-    def _run(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[int]:
+    def _run(self, spans: Sequence[Span], samplings: Sequence[Sampling], indices: Sequence[int]) -> list[Token]:
         logits = self._forward(spans)
-        tokens = sample(logits, samplings, indices)
+        tokens = with_logprobs(logits, sample(logits, samplings, indices), samplings)
         if logits.is_cuda:
             # Where no span completes nothing has waited for the GPU yet, and the step's pages may be given away now.
             torch.cuda.current_stream(logits.device).synchronize()
@@ -42,7 +43,7 @@ class ModelPrefillRunner:
     def __init__(self, thread: ModelThread) -> None:
         self._thread = thread
 
-    async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[int | None]:
+    async def run(self, chunks: Sequence[PrefillChunk]) -> Sequence[Token | None]:
         """Write the chunks' KV; return the first token of each chunk that completes its prompt, else None."""
         spans = [span_of_chunk(chunk) for chunk in chunks]
         complete = [chunk for chunk in chunks if chunk.completes]
@@ -57,7 +58,7 @@ class ModelDecodeRunner:
     def __init__(self, thread: ModelThread) -> None:
         self._thread = thread
 
-    async def run(self, slots: Sequence[DecodeSlot]) -> Sequence[int]:
+    async def run(self, slots: Sequence[DecodeSlot]) -> Sequence[Token]:
         """Write each slot's KV at its position; return one new token for each slot."""
         spans = [span_of_slot(slot) for slot in slots]
         return await self._thread.tokens(spans, [slot.sampling for slot in slots], [slot.index for slot in slots])

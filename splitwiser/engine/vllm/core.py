@@ -12,6 +12,7 @@ from vllm.v1.engine.core import EngineCore
 from vllm.v1.request import Request
 
 from splitwiser.engine.loop import StepTime
+from splitwiser.engine.vllm.grammar import Grammars
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ class Core:
         self._core = core
         self._scheduler: Any = core.scheduler
         self._step_start: tuple[int, int] | None = None
+        self.grammars = Grammars(core.vllm_config, core.structured_output_manager)
 
     @property
     def draws_by_position(self) -> bool:

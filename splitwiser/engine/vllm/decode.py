@@ -11,6 +11,7 @@ from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, FinishReaso
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
+from splitwiser.engine.vllm.logprobs import token_logprobs
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
 from splitwiser.engine.vllm.sampling import request_seed, sampling_params
 from splitwiser.errors import InvalidRequest
@@ -39,8 +40,12 @@ class Generation:
             self.first_step_done_monotonic_ns = step.time.end_monotonic_ns
         self.last_step = step.span
         self.finish_reason = step.finish_reason
+        on_logprobs, wanted = self.job.on_logprobs, self.job.sampling.logprobs
+        told = token_logprobs(step.logprobs, wanted) if step.logprobs and wanted is not None else None
         for token_id in step.token_ids:
             self.tokens += 1
+            if told and on_logprobs:
+                on_logprobs(next(told))
             self.job.on_token(token_id)
 
     def end(self) -> None:
@@ -63,6 +68,7 @@ class VllmDecodeEngine(DecodeEngine):
         self._layout = layout
         self._pages = pages
         self._loop = CoreLoop("decode", core, observer)
+        self._core = core
         self._seed = partial(request_seed, phase="decode", by_position=core.draws_by_position)
         self._max_batch = max_batch
         self._numbers = count()
@@ -95,8 +101,10 @@ class VllmDecodeEngine(DecodeEngine):
         """As the Protocol says; raises InvalidRequest if nothing is to follow, Draining or WorkerLost at the end."""
         if job.stop.reason(job.first_token, job.first_index + 1):
             raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
+        admission = self._admission(job)
+        await self._core.grammars.prepare(admission.request, (*job.earlier_tokens, job.first_token))
         generation = Generation(job, self._loop.outcomes.expect())
-        member = Member(job.request_id, self._admission(job), generation.take_step, generation.end)
+        member = Member(job.request_id, admission, generation.take_step, generation.end)
         self._loop.add(member)
         decoded = await settled(generation.outcome, partial(self._loop.abort, member))
         assert decoded is not None, "only a cancelled request ends without a result"
@@ -114,7 +122,8 @@ class VllmDecodeEngine(DecodeEngine):
                 job.sampling,
                 self._seed(job.sampling.seed, first_index=job.first_index),
                 max_tokens=job.stop.max_tokens - job.first_index - 1,
-                stop_token_ids=job.stop.stop_token_ids,
+                stop=job.stop,
+                tokens_before=job.first_index + 1,
             ),
             pooling_params=None,
             arrival_time=number,

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vllm.v1.outputs import LogprobsLists
+
 from splitwiser.engine.base import FinishReason, StepObserver, StepSpan
 from splitwiser.engine.loop import StepTime
 from splitwiser.engine.outcomes import Outcomes, settled
@@ -19,6 +21,7 @@ class Step:
     tokens: int
     token_ids: Sequence[int]
     finish_reason: FinishReason | None
+    logprobs: LogprobsLists | None = None
 
     @property
     def span(self) -> StepSpan:
@@ -102,7 +105,8 @@ class CoreLoop:
                 # A step that was scheduled before its last token was known, for nothing.
                 continue
             member.finished = output is not None and output.finished
-            member.on_step(Step(turn.time, tokens, token_ids, _finish_reason(output)))
+            logprobs = output.new_logprobs if output else None
+            member.on_step(Step(turn.time, tokens, token_ids, _finish_reason(output), logprobs))
         for request_id in turn.returned:
             self._members.pop(request_id).on_returned()
         if names:

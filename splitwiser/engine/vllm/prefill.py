@@ -8,10 +8,11 @@ from operator import attrgetter
 
 from vllm.v1.request import Request
 
-from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, StepObserver, StepSpan
+from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, StepObserver, StepSpan, TokenLogprobs
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
+from splitwiser.engine.vllm.logprobs import token_logprobs
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
 from splitwiser.engine.vllm.sampling import request_seed, sampling_params
 from splitwiser.errors import InvalidRequest
@@ -24,10 +25,12 @@ class Prompt:
     """A job on its way: without a member it waits for pages."""
 
     job: PrefillJob
+    request: Request
     rank: tuple[int, int]
     outcome: "asyncio.Future[Prefilled | None]"
     member: Member | None = None
     first_token: int | None = None
+    logprobs: TokenLogprobs | None = None
     chunks: list[StepSpan] = field(default_factory=list)
 
 
@@ -37,6 +40,7 @@ class VllmPrefillEngine(PrefillEngine):
     def __init__(self, layout: PoolLayout, pages: OwnedPages, core: Core, observer: StepObserver) -> None:
         self._layout = layout
         self._pages = pages
+        self._core = core
         self._loop = CoreLoop("prefill", core, observer)
         self._seed = partial(request_seed, phase="prefill", by_position=core.draws_by_position)
         self._waiting: list[Prompt] = []
@@ -73,7 +77,9 @@ class VllmPrefillEngine(PrefillEngine):
             raise InvalidRequest("the prompt is empty", help="send at least one token", field="token_ids")
         self._pages.require(self._layout.pages_for(len(job.token_ids)))
         self._arrivals += 1
-        prompt = Prompt(job, (job.priority, self._arrivals), self._loop.outcomes.expect())
+        rank, request = (job.priority, self._arrivals), self._request(job, self._arrivals)
+        await self._core.grammars.prepare(request, job.token_ids[len(job.token_ids) - job.first_index :])
+        prompt = Prompt(job, request, rank, self._loop.outcomes.expect())
         insort(self._waiting, prompt, key=attrgetter("rank"))
         self._admit()
         try:
@@ -94,31 +100,37 @@ class VllmPrefillEngine(PrefillEngine):
             self._enter(self._waiting.pop(0), self._pages.allocate(count))
 
     def _enter(self, prompt: Prompt, pages: tuple[int, ...]) -> None:
-        job, (_, arrival) = prompt.job, prompt.rank
-        request = Request(
+        shared = prompt.job.shared
+        prompt.member = Member(
+            prompt.job.request_id,
+            Admission(prompt.request, (*shared, *pages), len(shared) * self._layout.page_tokens),
+            partial(_take_step, prompt),
+            partial(self._end, prompt, pages),
+        )
+        self._loop.add(prompt.member)
+
+    def _request(self, job: PrefillJob, arrival: int) -> Request:
+        return Request(
             request_id=f"{arrival}",
             prompt_token_ids=list(job.token_ids),
             sampling_params=sampling_params(
-                job.sampling, self._seed(job.sampling.seed, first_index=job.first_index), max_tokens=1
+                job.sampling,
+                self._seed(job.sampling.seed, first_index=job.first_index),
+                max_tokens=1,
+                stop=job.stop,
+                tokens_before=job.first_index,
             ),
             pooling_params=None,
             arrival_time=arrival,
             priority=job.priority,
         )
-        prompt.member = Member(
-            job.request_id,
-            Admission(request, (*job.shared, *pages), len(job.shared) * self._layout.page_tokens),
-            partial(_take_step, prompt),
-            partial(self._end, prompt, pages),
-        )
-        self._loop.add(prompt.member)
 
     def _end(self, prompt: Prompt, pages: tuple[int, ...]) -> None:
         if prompt.first_token is None or prompt.outcome.done():
             self._pages.free(pages)
             resolve(prompt.outcome, None)
         else:
-            resolve(prompt.outcome, Prefilled(prompt.first_token, pages, tuple(prompt.chunks)))
+            resolve(prompt.outcome, Prefilled(prompt.first_token, pages, tuple(prompt.chunks), prompt.logprobs))
 
     def _cancel(self, prompt: Prompt) -> None:
         if prompt in self._waiting:
@@ -140,3 +152,6 @@ def _take_step(prompt: Prompt, step: Step) -> None:
     prompt.chunks.append(step.span)
     if step.token_ids:
         (prompt.first_token,) = step.token_ids
+    wanted = prompt.job.sampling.logprobs
+    if step.logprobs and wanted is not None:
+        (prompt.logprobs,) = token_logprobs(step.logprobs, wanted)

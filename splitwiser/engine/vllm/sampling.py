@@ -1,27 +1,37 @@
 """Owns the way of a request's parameters into vLLM's."""
 
 import hashlib
-from collections.abc import Collection
+import json
+from typing import Any
 
 from vllm import SamplingParams
+from vllm.sampling_params import StructuredOutputsParams
 
-from splitwiser.engine.base import Phase, Sampling
+from splitwiser.engine.base import NO_END, Phase, Sampling, StopRule, StructuredOutput
 
 _SEED_BYTES = 7
 _MAX_SEED = (1 << 63) - 1
 
 
 def sampling_params(
-    sampling: Sampling, seed: int, *, max_tokens: int, stop_token_ids: Collection[int] = ()
+    sampling: Sampling, seed: int, *, max_tokens: int, stop: StopRule = NO_END, tokens_before: int = 0
 ) -> SamplingParams:
-    """Greedy at temperature 0, else drawn by a seed of request_seed's. max_tokens: that vLLM generates."""
+    """Greedy at temperature 0, else drawn by a seed of request_seed's. max_tokens: that vLLM generates.
+
+    stop counts all tokens of the request, tokens_before among them.
+    """
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         seed=seed,
         max_tokens=max_tokens,
-        stop_token_ids=sorted(stop_token_ids),
+        min_tokens=min(max(stop.min_tokens - tokens_before, 0), max_tokens),
+        stop_token_ids=sorted(stop.stop_token_ids),
+        min_p=sampling.min_p,
+        logit_bias=dict(sampling.logit_bias) or None,
+        logprobs=sampling.logprobs,
+        structured_outputs=sampling.structured_output and _structured(sampling.structured_output),
         ignore_eos=True,
         detokenize=False,
     )
@@ -39,3 +49,14 @@ def request_seed(seed: int, phase: Phase, *, by_position: bool, first_index: int
     name = f"{seed} {phase} {first_index}" if first_index else f"{seed} {phase}"
     digest = hashlib.blake2b(name.encode(), digest_size=_SEED_BYTES).digest()
     return int.from_bytes(digest, "little")
+
+
+def _structured(output: StructuredOutput) -> StructuredOutputsParams:
+    values: dict[str, dict[str, Any]] = {
+        "json_schema": {"json": output.spec},
+        "json_object": {"json_object": True},
+        "regex": {"regex": output.spec},
+        "choice": {"choice": json.loads(output.spec) if output.kind == "choice" else None},
+        "grammar": {"grammar": output.spec},
+    }
+    return StructuredOutputsParams(**values[output.kind])
