@@ -16,6 +16,7 @@ from splitwiser.engine.identity import identity_of
 from splitwiser.engine.memory import Memory, memory_of
 from splitwiser.engine.vllm.core import Core, EngineThread
 from splitwiser.engine.vllm.door import StoreDoor
+from splitwiser.engine.vllm.generators import let_draws_be_taken_back
 from splitwiser.engine.vllm.pool import allocations_from, pool_layout
 from splitwiser.engine.vllm.settings import engine_config
 from splitwiser.engine.vllm.weights import register_loader
@@ -51,6 +52,8 @@ class _Starting:
         engine = self.settings.engine
         register_loader(self.door, self.memory, _identity(engine))
         config = engine_config(self.settings, self.phase)
+        if engine.device == "cpu":
+            let_draws_be_taken_back()
         try:
             with allocations_from(self._pool, config.cache_config.num_gpu_blocks_override):
                 core = EngineCore(config, Executor.get_class(config), log_stats=False)
