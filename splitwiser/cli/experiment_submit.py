@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splitwiser.cluster.job import JobOptions, experiment_job
-
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -47,6 +45,8 @@ def submit_experiment(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the Job, for kubectl apply.")] = False,
 ) -> None:
     """Run an experiment as a Job beside a release: make, follow and collect it. Ctrl-C deletes the Job."""
+    from splitwiser.cluster.job import JobOptions, experiment_job
+
     options = JobOptions(
         experiment=name,
         release=release,
