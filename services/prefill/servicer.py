@@ -104,13 +104,14 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
     async def _hand_off(self, job: PrefillJob, prefilled: Prefilled, context: Any) -> None:
         start_ns = time.time_ns()
         async with self._grants.granted(job.request_id, prefilled.pages, len(job.token_ids)) as (handle, claimed):
-            self._reports.granted(handle)
             end_ns = time.time_ns()
             self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
             self._metrics.granted()
             granted = prefill_pb2.Granted(handle=handle_to_proto(handle), grant_ms=(end_ns - start_ns) / 1e6)
             try:
                 await context.write(prefill_pb2.PrefillResponse(granted=granted))
+                # Not before the handle is on its way: that is what decode waits for.
+                self._reports.granted(handle)
                 await claimed.wait()
             finally:
                 if not claimed.is_set():

@@ -26,6 +26,8 @@ from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 
 SCHEMA = "splitwiser.handoff/1"
 OUTPUT_TOKENS = 4
+POOL_PROMPTS = 64
+"""Prompts that the pool holds: as in use, where decode has pages to spare when a claim comes."""
 PARTS = (names.GRANT, names.DECODE_QUEUE, names.CLAIM)
 FLUSH_S = 1.0
 """How long the workers' spans may take to the timeline."""
@@ -82,7 +84,7 @@ async def measure_handoff(options: HandoffOptions) -> HandoffReport:
         {
             "engine": {"kind": "sim"},
             "sim": {"prefill_us_per_token": 0, "decode_step_us": 0, "decode_us_per_sequence": 0},
-            "pool": {"page_tokens": options.page_tokens, "pages": max(8 * pages, 64)},
+            "pool": {"page_tokens": options.page_tokens, "pages": max(POOL_PROMPTS * pages, 64)},
             "prefill": {"chunk_tokens": options.prompt_tokens},
         }
     )
