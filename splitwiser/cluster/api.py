@@ -4,6 +4,7 @@ Objects are plain dictionaries, as in manifests: what a cluster of another versi
 """
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -71,7 +72,7 @@ class Cluster:
 
 @asynccontextmanager
 async def connected(context: str | None, namespace: str | None) -> AsyncIterator[Cluster]:
-    """The cluster of the kubeconfig's current context, or of the pod that this runs in.
+    """The cluster of the kubeconfig's current context; in a pod without one, the pod's own.
 
     Raises ConfigurationError when there is neither, or no client is installed.
     """
@@ -94,7 +95,7 @@ async def _configure(configuration: Any, context: str | None) -> str:
 
     config: Any = config_module
     try:
-        if not context and IN_CLUSTER_NAMESPACE.exists():  # noqa: ASYNC240
+        if not context and not os.environ.get("KUBECONFIG") and IN_CLUSTER_NAMESPACE.exists():  # noqa: ASYNC240
             config.load_incluster_config(client_configuration=configuration)
             return IN_CLUSTER_NAMESPACE.read_text().strip()  # noqa: ASYNC240
         await config.load_kube_config(context=context, client_configuration=configuration)
