@@ -92,6 +92,10 @@
 {{- if regexMatch "//[^/]*@" $values.redis.external.url -}}
 {{- include "splitwiser.refuse" (dict "error" "redis.external.url holds a password, which a ConfigMap would show" "help" "put it into a Secret, and name that in redis.existingSecret") -}}
 {{- end -}}
+{{- if and $values.redis.tls (not (and $values.redis.enabled $values.tls.enabled)) -}}
+{{- include "splitwiser.refuse" (dict "error" "redis.tls is for the own Redis with the certificate of tls.existingSecret, and one of both is off"
+    "help" "set redis.enabled and tls.enabled; an external Redis speaks TLS with an url of rediss://") -}}
+{{- end -}}
 {{- if and $values.tls.enabled (not $values.tls.existingSecret) -}}
 {{- include "splitwiser.refuse" (dict "error" "tls.enabled is true and no Secret is named" "help" "set tls.existingSecret to a Secret with tls.crt, tls.key and ca.crt") -}}
 {{- end -}}

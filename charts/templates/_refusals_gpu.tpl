@@ -17,6 +17,10 @@
 {{- if and (eq $mps.mode "daemonset") (eq .Values.topology "pod") -}}
 {{- include "splitwiser.refuse" (dict "error" "mps.mode daemonset meets its workers in a folder on the node, and topology pod has none" "help" "set topology=pods, or mps.mode=devicePlugin or dra") -}}
 {{- end -}}
+{{- if and (eq $mps.mode "daemonset") (not (merge (dict) (default dict $mps.daemonset.nodeSelector) .Values.worker.nodeSelector .Values.pods.nodeSelector)) -}}
+{{- include "splitwiser.refuse" (dict "error" "mps.mode daemonset would put an MPS daemon on every node, also on those without a GPU"
+    "help" "set worker.nodeSelector to a label of the GPU nodes, such as nvidia.com/gpu.present: \"true\"") -}}
+{{- end -}}
 {{- if and (eq $mps.mode "dra") (semverCompare "<1.32-0" .Capabilities.KubeVersion.Version) -}}
 {{- include "splitwiser.refuse" (dict "error" (printf "mps.mode dra needs Kubernetes 1.32 or newer; this is %s" .Capabilities.KubeVersion.Version) "help" "set mps.mode=devicePlugin or daemonset") -}}
 {{- end -}}

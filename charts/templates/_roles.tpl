@@ -63,6 +63,9 @@ http: 8000
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: HOME
   value: /tmp
+{{- /* torch asks who runs it, and this user has no entry in the image. */}}
+- name: USER
+  value: splitwiser
 {{- if and (ne .role "store") $values.redis.existingSecret }}
 - name: SPLITWISER_REDIS__PASSWORD
   valueFrom: {secretKeyRef: {name: {{ $values.redis.existingSecret }}, key: {{ $values.redis.existingSecretKey }}}}

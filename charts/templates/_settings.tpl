@@ -2,7 +2,8 @@
 
 {{- define "splitwiser.redisUrl" -}}
 {{- if .Values.redis.enabled -}}
-redis://{{ include "splitwiser.fullname" . }}-redis:6379/0
+{{ ternary "rediss" "redis" .Values.redis.tls }}://{{ include "splitwiser.fullname" . }}-redis:6379/0
+{{- if .Values.redis.tls }}?ssl_ca_certs=/etc/splitwiser/tls/ca.crt{{ end }}
 {{- else -}}
 {{ .Values.redis.external.url }}
 {{- end -}}

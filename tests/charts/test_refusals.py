@@ -37,6 +37,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("cap without MPS", gpu("none", decode={"smPercent": 50}), "mps.mode none has no MPS", "another mps.mode"),
     ("cap on a CPU", {"prefill": {"smPercent": 50}}, "device is cpu", "leave prefill.smPercent out"),
     ("a third worker", gpu(prefill={"replicas": 2}), "ask for 3 replicas of the GPU, and the plugin makes 2", "lower"),
+    ("a daemon everywhere", gpu("daemonset"), "on every node, also on those without a GPU", "worker.nodeSelector"),
     ("daemon in one pod", gpu("daemonset", topology="pod"), "topology pod has none", "set topology=pods"),
     ("two users", {"decode": ANOTHER}, "different users: 1000, 65532", "set one runAsUser, in pods.podSecurityContext"),
     (
