@@ -1,9 +1,11 @@
-"""What `helm test` runs: two real generations through the router by gRPC, and whether their answers are right."""
+"""What `helm test` runs: real generations through the router by gRPC and HTTP, and whether their answers are right."""
 
 import json
 import os
+import ssl
 import subprocess
 import sys
+import urllib.request
 from typing import Any
 
 PROMPT = "Splitwiser splits prefill from decode on one GPU."
@@ -23,6 +25,24 @@ def generate() -> dict[str, Any]:
     return answer
 
 
+def complete(door: str) -> dict[str, Any]:
+    """One answer of the OpenAI-compatible API for the same prompt."""
+    context = None
+    if door.startswith("https:"):
+        context = ssl.create_default_context(cafile=os.environ["SPLITWISER_TLS__CA_FILE"])
+        context.load_cert_chain(os.environ["SPLITWISER_TLS__CERT_FILE"], os.environ["SPLITWISER_TLS__KEY_FILE"])
+
+    def call(path: str, body: bytes | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(door + path, data=body, headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60, context=context) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
+    model = call("/v1/models")["data"][0]["id"]
+    body = {"model": model, "prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0}
+    return call("/v1/completions", json.dumps(body).encode())
+
+
 def expect(holds: bool, what: str, answer: dict[str, Any]) -> None:
     """End the test unless it holds."""
     if not holds:
@@ -38,4 +58,9 @@ for answer in (first, second):
     expect(isinstance(answer["text"], str) and answer["text"] != "", "no text", answer)
 if os.environ["ENGINE"] in EXACT:
     expect(first["token_ids"] == second["token_ids"], "not the tokens of the same request before", second)
+if door := os.environ.get("HTTP_DOOR"):
+    completion = complete(door)
+    expect(0 < completion["usage"]["completion_tokens"] <= TOKENS, "wrong usage by HTTP", completion)
+    if os.environ["ENGINE"] in EXACT:
+        expect(first["text"].startswith(completion["choices"][0]["text"]), "another answer by HTTP", completion)
 print(f"{2 * TOKENS} tokens in two generations, as they should be: {first['text']!r}")

@@ -95,6 +95,9 @@ volumeMounts: {{- include "splitwiser.clientMounts" .root | nindent 2 }}
 - {name: HOME, value: /tmp}
 - {name: ROUTER, value: "{{ include "splitwiser.routerAddress" . }}"}
 - {name: ENGINE, value: {{ .Values.engine }}}
+{{- if .Values.router.http.enabled }}
+- {name: HTTP_DOOR, value: "{{ ternary "https" "http" .Values.tls.enabled }}://{{ include "splitwiser.fullname" . }}-router:8000"}
+{{- end }}
 {{- if .Values.tls.enabled }}
 - {name: SPLITWISER_TLS__CERT_FILE, value: /etc/splitwiser/tls/tls.crt}
 - {name: SPLITWISER_TLS__KEY_FILE, value: /etc/splitwiser/tls/tls.key}
