@@ -1,12 +1,12 @@
 """Owns a worker's side of the pool: which pages are its own, which of those are free, and who waits for some.
 
-Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together all it owns. What it has
-handed over and not got back is lent.
+Knows no tensor and no store. Invariant: free pages and pages in use are disjoint, and together all it owns. It may
+have lent some of its share: it gets as many back, if not the same ones.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from splitwiser.errors import PromptTooLong
 
@@ -15,20 +15,21 @@ class OwnedPages:
     """The pages of one worker. All methods run on one event loop's thread."""
 
     def __init__(
-        self, pages: Iterable[int] = (), *, capacity: int | None = None, unsure: int = 0, spare: int = 0
+        self, pages: Iterable[int] = (), *, lent: int = 0, unsure: int = 0, spare: int = 0, keep: int | None = None
     ) -> None:
-        """Own pages, and be due capacity of them: what is missing of these is lent, now as later.
+        """Own pages, and be due lent more. unsure: those of all that may not come back before others are served.
 
-        unsure: pages of capacity that may not come back before others are served. spare: free pages to have at hand.
+        Free pages below spare are recalled, those above keep are lent; keep None lends none.
         """
         self._free = deque(pages)
         self._in_use: set[int] = set()
         self._waiters: deque[tuple[int, asyncio.Future[tuple[int, ...]]]] = deque()
         self._freed_callbacks: list[Callable[[], None]] = []
         self._changed_callbacks: list[Callable[[], None]] = []
-        self._spare = spare
-        self._due = len(self._free) if capacity is None else capacity
-        self.capacity = self._due - unsure
+        self._short = 0
+        self._spare, self._keep = spare, keep
+        self.lent = lent
+        self.capacity = len(self._free) + lent - unsure
 
     @property
     def free_count(self) -> int:
@@ -41,9 +42,16 @@ class OwnedPages:
     @property
     def recallable(self) -> int:
         """Lent pages to get back now: for the first who waits, or to have some to spare."""
-        wanted = max(self._waiters[0][0] if self._waiters else 0, self._spare)
-        lent = self._due - len(self._free) - len(self._in_use)
-        return max(0, min(wanted - len(self._free), lent))
+        return max(0, min(self._wanted - len(self._free), self.lent))
+
+    @property
+    def surplus(self) -> int:
+        """Free pages to lend now."""
+        return 0 if self._keep is None else max(0, len(self._free) - max(self._wanted, self._keep))
+
+    @property
+    def _wanted(self) -> int:
+        return max(self._waiters[0][0] if self._waiters else 0, self._short, self._spare)
 
     def counts(self) -> dict[str, int]:
         """Pages by state, for metrics."""
@@ -54,7 +62,7 @@ class OwnedPages:
         self._freed_callbacks.append(callback)
 
     def on_changed(self, callback: Callable[[], None]) -> None:
-        """Call back each time that recallable may have grown."""
+        """Call back each time that recallable or surplus may have grown."""
         self._changed_callbacks.append(callback)
 
     def require(self, count: int) -> None:
@@ -67,7 +75,11 @@ class OwnedPages:
 
     def can_allocate(self, count: int) -> bool:
         """Whether count pages are free and nobody waits in front."""
-        return not self._waiters and count <= len(self._free)
+        can = not self._waiters and count <= len(self._free)
+        if not can and count > self._short:
+            self._short = count
+            self._tell_changed()
+        return can
 
     def allocate(self, count: int) -> tuple[int, ...]:
         """Take count free pages into use; call only after can_allocate."""
@@ -103,7 +115,23 @@ class OwnedPages:
         """Pages in use now belong to somebody else."""
         for page in pages:
             self._in_use.remove(page)
+
+    def lend(self, pages: Iterable[int]) -> None:
+        """Pages in use are nobody's for now; as many others are due."""
+        before = len(self._in_use)
+        self.hand_over(pages)
+        self.lent += before - len(self._in_use)
         self._tell_changed()
+
+    def lend_free(self, count: int) -> tuple[int, ...]:
+        """Part with count free pages for now."""
+        self.lent += count
+        return tuple(self._free.pop() for _ in range(count))
+
+    def take_back(self, pages: Sequence[int]) -> None:
+        """As many lent pages have come back, free."""
+        self.lent -= len(pages)
+        self.receive(pages)
 
     def adopt(self, pages: Iterable[int]) -> None:
         """Somebody else's pages are now this worker's, in use."""
@@ -119,6 +147,7 @@ class OwnedPages:
     def _take(self, count: int) -> tuple[int, ...]:
         pages = tuple(self._free.popleft() for _ in range(count))
         self._in_use.update(pages)
+        self._short = 0
         self._tell_changed()
         return pages
 

@@ -1,8 +1,8 @@
 """Owns the ledger of a pool whose prompts share pages: the hand-off of ledger.py, and a sixth place, the prefix index.
 
 A page goes from decode's set into the index when it is full, and from the index to a worker's set when it is evicted;
-while it is there nobody owns it and nobody writes to it. Decode keeps a claim to as many pages as it put in: it recalls
-them when it needs them. Without look-ups this is ledger.py's ledger.
+while it is there nobody owns it and nobody writes to it. Workers lend pages, those and free ones, and recall as many
+when they need them. Without look-ups this is ledger.py's ledger.
 """
 
 from collections.abc import Collection, Sequence
@@ -34,14 +34,8 @@ class PrefixLedger(Ledger):
         self._readers = Readers(self._index)
 
     def acquire(self, owner: Owner, count: int) -> tuple[int, ...]:
-        """As Ledger has it; for prefill, which owns its share whole, pages are evicted when free ones run out."""
-        if owner.role is Role.PREFILL:
-            self._evict_for(count)
-        return super().acquire(owner, count)
-
-    def recall(self, owner: Owner, count: int) -> tuple[int, ...]:
-        """Free pages, else evicted ones, become the owner's: as many as there are, at most count."""
-        self._require(owner, Role.DECODE)
+        """As Ledger has it, but pages are evicted when free ones run out."""
+        self._require(owner, Role.PREFILL, Role.DECODE)
         self._evict_for(count)
         return super().acquire(owner, count)
 

@@ -1,7 +1,7 @@
-"""Owns decode's side of the prefix index: a request's full pages go in, and as many others come back when needed.
+"""Owns decode's side of the prefix index: a request's full pages go in, lent until the worker needs as many.
 
 None of it is in the way of the hand-off: the prompt's pages are shared after the claim, the answer's after the end. The
-store's answers come in the order in which it gave them, so a page that it took is handed over before it comes back.
+store's answers come in the order in which it gave them, so a page that it took is lent before it comes back.
 """
 
 import asyncio
@@ -17,25 +17,22 @@ from splitwiser.kv.prefix_ledger import Shared
 
 
 class SharingClient(Protocol):
-    """The part of the store's client that shares pages and gets others back."""
+    """The part of the store's client that shares pages."""
 
     async def share_prompt(self, handle: KvHandle) -> Shared: ...
     async def share_answer(
         self, handle: KvHandle, pages: Sequence[int], hashes: Sequence[bytes]
     ) -> tuple[int, ...]: ...
-    async def recall(self, count: int) -> tuple[int, ...]: ...
 
 
 class Sharing:
-    """Shares what this worker's requests computed, and recalls pages for those that wait."""
+    """Shares what this worker's requests computed."""
 
     def __init__(self, ledger: SharingClient, pages: OwnedPages, hasher: PageHasher) -> None:
         self._ledger = ledger
         self._pages = pages
         self._hasher = hasher
         self._background = Background()
-        self._recalling = False
-        pages.on_changed(self._start_recall)
 
     def share(self, handle: KvHandle, own: Sequence[int]) -> "SharedRequest":
         """Share a claimed prompt's full pages. own: the request's pages after those of handle.shared."""
@@ -44,18 +41,6 @@ class Sharing:
     def abandon(self, handle: KvHandle, own: Sequence[int]) -> None:
         """Give back what was claimed for a request whose caller is gone."""
         self.share(handle, own).end(())
-
-    def _start_recall(self) -> None:
-        if self._pages.recallable and not self._recalling:
-            self._recalling = True
-            self._background.start(self._recall())
-
-    async def _recall(self) -> None:
-        try:
-            while count := self._pages.recallable:
-                self._pages.receive(await self._ledger.recall(count))
-        finally:
-            self._recalling = False
 
 
 class SharedRequest:
@@ -91,7 +76,7 @@ class SharedRequest:
         except SplitwiserError:
             # Granted without a look-up, or the store is gone: nothing of it is shared.
             return None
-        self._pages.hand_over(shared.pages)
+        self._pages.lend(shared.pages)
         return shared
 
     async def _end(self, token_ids: Sequence[int]) -> None:
@@ -107,5 +92,5 @@ class SharedRequest:
         hashes = self._hasher.chain(shared.parent, (*shared.tail, *token_ids))
         first = self._handle.tokens // self._hasher.page_tokens - len(self._handle.shared)
         taken = await self._ledger.share_answer(self._handle, self._own[first : first + len(hashes)], hashes)
-        self._pages.hand_over(taken)
+        self._pages.lend(taken)
         return taken

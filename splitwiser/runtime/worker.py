@@ -14,6 +14,7 @@ from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObser
 from splitwiser.engine.factory import Load, Loaded, check_installed
 from splitwiser.errors import StoreLost
 from splitwiser.kv.layout import PoolLayout
+from splitwiser.kv.lending import Lending
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.redis_registry import RedisRegistry
@@ -33,7 +34,9 @@ from splitwiser.telemetry.timeline import TimelineWriter
 Engine = PrefillEngine | DecodeEngine
 SHARE_RETRY_S = 0.05
 SPARE_PART = 16
-"""Decode has this part of its pages free at hand, if it can, so that a claim need not wait for pages of the index."""
+"""A worker has this part of its pages free at hand, if it can: requests then need not wait for recalled ones."""
+KEEP_PART = 4
+"""What it has free beyond this part it lends."""
 STORE_RETRY_S = 0.1
 STORE_TRIES = 300
 
@@ -81,14 +84,16 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
 
 
 async def _take_pages(store: StoreClient, settings: Settings, phase: Phase) -> OwnedPages:
-    if phase == "prefill":
-        return OwnedPages(await take_share(store, settings.prefill_pages))
-    share = settings.decode_pages
+    share = settings.prefill_pages if phase == "prefill" else settings.decode_pages
     if not settings.pool.prefix_cache:
         return OwnedPages(await take_share(store, share))
-    # What a predecessor put into the prefix index stays there, until it is recalled.
-    free = await store.acquire(share)
-    return OwnedPages(free, capacity=share, unsure=settings.pinned_pages, spare=share // SPARE_PART)
+    # The rest is lent: what a predecessor put into the prefix index stays there until it is recalled.
+    keep = -(-share // KEEP_PART)
+    free = await store.acquire(keep)
+    unsure = settings.pinned_pages if phase == "decode" else 0
+    pages = OwnedPages(free, lent=share - len(free), unsure=unsure, spare=share // SPARE_PART, keep=keep)
+    Lending(store, pages)
+    return pages
 
 
 async def _await_store(socket: Path) -> None:

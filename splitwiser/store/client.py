@@ -137,7 +137,7 @@ class StoreClient:
         return tuple((await self._calls.call(StoreRequest(share_answer=verb))).body.pages.pages)
 
     async def recall(self, count: int) -> tuple[int, ...]:
-        """Wait for 1 to count pages in place of some that went into the index."""
+        """Wait for 1 to count pages in place of some that were lent."""
         verb = store_pb2.RecallPages(count=count)
         return tuple((await self._calls.call(StoreRequest(recall_pages=verb))).body.pages.pages)
 

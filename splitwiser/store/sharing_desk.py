@@ -52,7 +52,7 @@ class SharingDesk:
         if count < 1:
             raise InvalidRequest("recalls no page", help="recall at least one")
         # Refuses those who may not: in line nobody is refused any more.
-        self._pool().recall(owner, 0)
+        self._pool().acquire(owner, 0)
         self._recalls.append((owner, request.call_id, count))
 
     def leave(self, owner: Owner) -> None:
@@ -63,7 +63,7 @@ class SharingDesk:
         """Answer recalls, first come first served, while there are pages: to be called after whatever may free some."""
         while self._recalls:
             owner, call_id, count = self._recalls[0]
-            pages = self._pool().recall(owner, count)
+            pages = self._pool().acquire(owner, count)
             if not pages:
                 return
             self._recalls.popleft()

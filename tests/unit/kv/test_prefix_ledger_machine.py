@@ -30,8 +30,7 @@ OPERATIONS = {
     "share_prompt": 4,
     "share_answer": 4,
     "scribble": 4,
-    "recall": 3,
-    "acquire": 2,
+    "acquire": 5,
     "release": 1,
     "forget": 1,
     "withdraw": 1,
@@ -135,16 +134,8 @@ class PrefixMachine(RuleBasedStateMachine):
 
     def acquire_for(self, owner: Owner, count: int) -> None:
         idle = [page for page in self.held_by("index") if page not in self.readers()]
-        available = len(self.held_by(None)) + (len(idle) if owner.role is Role.PREFILL else 0)
         pages = self.ledger.acquire(owner, count)
-        assert len(pages) == min(count, available)
-        self.move(pages, owner)
-
-    def recall(self) -> None:
-        owner, count = self.random.choice(self.owners[1::2]), self.random.randrange(1, 6)
-        idle = [page for page in self.held_by("index") if page not in self.readers()]
-        pages = self.ledger.recall(owner, count)
-        assert len(pages) == min(count, len(idle) + len(self.held_by(None)))
+        assert len(pages) == min(count, len(self.held_by(None)) + len(idle))
         self.move(pages, owner)
 
     def scribble(self) -> None:

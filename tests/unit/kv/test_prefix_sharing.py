@@ -9,6 +9,7 @@ import pytest
 from splitwiser.errors import PromptTooLong
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handoff import Claims, Grants
+from splitwiser.kv.lending import Lending
 from splitwiser.kv.owner import Owner, Role
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
@@ -28,14 +29,20 @@ class Stand:
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
         self.ledger = PrefixLedger("test", 7, PAGES, "layout")
-        self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, PAGES // 2))
-        self.decode_pages = OwnedPages(self.ledger.acquire(DECODE, PAGES // 2), unsure=UNSURE, spare=2)
+        self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
+        self.decode_pages = OwnedPages(
+            self.ledger.acquire(DECODE, 4), lent=PAGES // 2 - 4, unsure=UNSURE, spare=2, keep=4
+        )
+        self.lending = [
+            Lending(Lender(self, PREFILL), self.prefill_pages),
+            Lending(Lender(self, DECODE), self.decode_pages),
+        ]
         self.hasher = PageHasher("layout", 7, PAGE_TOKENS)
         self.sharing = Sharing(self, self.decode_pages, self.hasher)
         self.lookups = Lookups(self, self.hasher, UNSURE)
         self.grants = Grants(self, self.prefill_pages, "layout")
         self.claims = Claims(self, self.decode_pages, self.sharing.abandon)
-        self._answering = asyncio.Lock()
+        self.answering = {PREFILL: asyncio.Lock(), DECODE: asyncio.Lock()}
         self.content: dict[int, tuple[int, ...]] = {}
 
     async def look_up(
@@ -80,18 +87,12 @@ class Stand:
         await self._reply()
         return taken
 
-    async def recall(self, count: int) -> tuple[int, ...]:
-        await self._pause()
-        for _ in range(100_000):
-            if pages := self.ledger.recall(DECODE, count):
-                await self._reply()
-                return pages
-            await asyncio.sleep(0)
-        raise AssertionError("nobody ever unpinned a page")
-
     async def _reply(self) -> None:
-        """Decode's answers take a moment too, but come in the order in which the store gave them."""
-        async with self._answering:
+        await self.reply(DECODE)
+
+    async def reply(self, owner: Owner) -> None:
+        """Answers take a moment too, but come in the order in which the store gave them."""
+        async with self.answering[owner]:
             await self._pause()
 
     async def _pause(self) -> None:
@@ -102,10 +103,11 @@ class Stand:
         """Nothing is pinned, and each side has as many pages to work with as at the start."""
         self.ledger.check()
         counts = self.ledger.counts()
-        assert (counts.granted, counts.shared, counts.free) == (0, 0, 0)
+        assert (counts.granted, counts.shared) == (0, 0)
         assert self.prefill_pages.counts() == {"free": counts.prefill, "in_use": 0}
         assert self.decode_pages.counts() == {"free": counts.decode, "in_use": 0}
-        assert (counts.prefill, counts.decode + counts.cached) == (PAGES // 2, PAGES // 2)
+        for pages in (self.prefill_pages, self.decode_pages):
+            assert pages.free_count + pages.lent == PAGES // 2
 
     def write(self, pages: Sequence[int], token_ids: Sequence[int], start: int) -> None:
         """Write the KV of token_ids from position start on; nobody may write to a page that is nobody's."""
@@ -117,6 +119,28 @@ class Stand:
     def read(self, pages: Sequence[int], tokens: int) -> list[int]:
         """The tokens whose KV these pages hold."""
         return [token for page in pages[: -(-tokens // PAGE_TOKENS)] for token in self.content[page]][:tokens]
+
+
+class Lender:
+    """One worker's calls to lend pages and to get some back."""
+
+    def __init__(self, stand: Stand, owner: Owner) -> None:
+        self._stand = stand
+        self._owner = owner
+
+    async def release(self, pages: Sequence[int]) -> None:
+        await asyncio.sleep(0)
+        self._stand.ledger.release(self._owner, pages)
+        await self._stand.reply(self._owner)
+
+    async def recall(self, count: int) -> tuple[int, ...]:
+        await asyncio.sleep(0)
+        for _ in range(100_000):
+            if pages := self._stand.ledger.acquire(self._owner, count):
+                await self._stand.reply(self._owner)
+                return pages
+            await asyncio.sleep(0)
+        raise AssertionError("nobody ever unpinned a page")
 
 
 async def serve(stand: Stand, name: str, prompt: tuple[int, ...], answer: tuple[int, ...]) -> int:
