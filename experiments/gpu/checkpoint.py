@@ -6,7 +6,7 @@ from typing import Any
 from splitwiser.engine.transformers.random_model import make_random
 
 VOCABULARY = 512
-"""Small, so that any token id is text: what is measured does not hang on it."""
+"""Small, so that any token id is text. vocab_size may be larger: the tokenizer has no text for the rest."""
 LLAMA_3_8B: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 4096,
@@ -28,4 +28,7 @@ def make_checkpoint(folder: Path, **overrides: Any) -> Path:
 if __name__ == "__main__":
     import sys
 
-    make_checkpoint(Path(sys.argv[1]), **({"num_hidden_layers": int(sys.argv[2])} if len(sys.argv) > 2 else {}))
+    # NAME=NUMBER overrides a field of the configuration, such as vocab_size=128256.
+    make_checkpoint(
+        Path(sys.argv[1]), **{name: int(value) for name, _, value in (a.partition("=") for a in sys.argv[2:])}
+    )

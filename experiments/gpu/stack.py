@@ -1,4 +1,7 @@
-"""One GPU, two workers under MPS, one copy of the weights, one pool: what it takes and how long: gpu-stack.json."""
+"""One GPU, two workers under MPS, one copy of the weights, one pool: what it takes and how long.
+
+Writes gpu-stack.json, or gpu-vllm-stack.json.
+"""
 
 import argparse
 import asyncio
@@ -60,7 +63,7 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
         attached = [each.pid for each in clients(control)]
         workers = {name: stack.services[name].pid for name in ("prefill-0", "decode-0")}
         attach = await probe(stack.settings, control, "experiments.gpu.attach")
-        startup = await probe(stack.settings, control, "experiments.gpu.startup", settings.engine.model)
+        startup = await probe(stack.settings, control, *startup_of(stack.settings))
         restart = await kill_and_serve(stack, "decode-0", draw)
         run_dir = stack.settings.run_dir
     return {
@@ -89,6 +92,13 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
             for t in timings
         ],
     }
+
+
+def startup_of(settings: Settings) -> tuple[str, str]:
+    """The probe of the engine's start, and its argument."""
+    if settings.engine.kind == "vllm":
+        return "experiments.gpu.vllm_startup", settings.model_dump_json()
+    return "experiments.gpu.startup", settings.engine.model
 
 
 async def probe(settings: Settings, control: Control, module: str, *arguments: str) -> dict[str, Any]:
@@ -134,6 +144,7 @@ def handoff(grant: SpanRecord, claim: SpanRecord) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a folder that experiments.gpu.checkpoint made")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--pages", type=int, default=2048)
     parser.add_argument("--requests", type=int, default=9)
     arguments = parser.parse_args()
@@ -141,14 +152,22 @@ def main() -> None:
         settings = Settings.model_validate(
             {
                 "run_dir": f"{folder}/run",
-                "engine": {"model": str(arguments.model), "dtype": "bfloat16", "device": "cuda"},
+                "engine": {
+                    "kind": arguments.engine,
+                    "model": str(arguments.model),
+                    "dtype": "bfloat16",
+                    "device": "cuda",
+                },
                 "pool": {"pages": arguments.pages},
                 "prefill": {"chunk_tokens": 4096},
                 "router": {"listen": "127.0.0.1:0"},
                 "stack": {"start_timeout_s": 240},
             }
         )
-        record("gpu-stack", asyncio.run(measure(settings, arguments.requests)))
+        record(
+            "gpu-stack" if arguments.engine == "transformers" else "gpu-vllm-stack",
+            asyncio.run(measure(settings, arguments.requests)),
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+"""Time between tokens against prefill tokens a second: gpu-vllm-frontier.json.
+
+Two vLLM engines that share one GPU, and one vLLM that chunks its prompts, under the same load in one run.
+
+The engines of the split side are those of the workers, over a store's weights and pool; no router and no hand-off, so
+that what is compared is how the two phases share the GPU.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from experiments.gpu.record import record
+from splitwiser.config.schema import Settings
+from splitwiser.mps.client import ClientShare
+from splitwiser.mps.control import Control
+from splitwiser.mps.daemon import mps_daemon
+from splitwiser.stack.card import read_card
+
+SPLITS = {
+    "prefill below normal": (ClientShare("below-normal"), ClientShare()),
+    "prefill below normal, 90 %": (ClientShare("below-normal", 90), ClientShare()),
+    "prefill below normal, 50 %": (ClientShare("below-normal", 50), ClientShare()),
+    "prefill below normal, 25 %": (ClientShare("below-normal", 25), ClientShare()),
+    "equal priorities": (ClientShare(), ClientShare()),
+    "equal priorities, prefill 50 %": (ClientShare(sm_percent=50), ClientShare()),
+}
+CHUNKS_OF_ONE = [256, 384, 512, 1024, 2048, 8192]
+CHUNKS_OF_PREFILL = [512, 1024, 8192]
+
+
+@asynccontextmanager
+async def running(module: str, *arguments: str, **environment: str) -> AsyncIterator[Process]:
+    """A process of this experiment; killed at the end unless it has ended."""
+    command = (sys.executable, "-m", module, *arguments)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=os.environ | environment)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def line(process: Process) -> str:
+    assert process.stdout
+    while True:
+        said = (await process.stdout.readline()).decode()
+        if not said:
+            raise RuntimeError("a process of the experiment ended, see above")
+        if said.startswith(("ready", "{")):
+            return said
+
+
+async def ask(process: Process, command: dict[str, Any]) -> dict[str, Any]:
+    assert process.stdin
+    process.stdin.write(json.dumps(command).encode() + b"\n")
+    answer: dict[str, Any] = json.loads(await line(process))
+    return answer
+
+
+async def split(name: str, control: Control, settings_file: str, windows: dict[str, float]) -> list[dict[str, Any]]:
+    """Both engines as clients with these shares, for each chunk of prefill's. The first also each alone."""
+    module, shares = "experiments.gpu.frontier_worker", SPLITS[name]
+    environments = [share.environment(control) for share in shares]
+    async with (
+        running(module, settings_file, "prefill", **environments[0]) as prefill,
+        running(module, settings_file, "decode", **environments[1]) as decode,
+    ):
+        await asyncio.gather(line(prefill), line(decode))
+        points: list[dict[str, Any]] = []
+        if name == next(iter(SPLITS)):
+            points.append({"alone": "decode"} | await ask(decode, windows | {"chunk": 0}))
+            points.append({"alone": "prefill"} | await ask(prefill, windows | {"chunk": max(CHUNKS_OF_PREFILL)}))
+        for chunk in CHUNKS_OF_PREFILL:
+            command = windows | {"chunk": chunk}
+            found = await asyncio.gather(ask(prefill, command), ask(decode, command))
+            points.append({"sharing": name, "chunk": chunk} | found[0] | found[1])
+            print(json.dumps(points[-1]), file=sys.stderr, flush=True)
+        return points
+
+
+async def measure(settings: Settings, windows: dict[str, float], names: list[str]) -> dict[str, Any]:
+    """One vLLM first, then each split."""
+    settings_file = str(settings.run_dir / "settings.json")
+    plan = json.dumps([windows | {"chunk": chunk} for chunk in CHUNKS_OF_ONE])
+    async with running("experiments.gpu.frontier_one", settings_file, plan) as one:
+        unsplit = json.loads(await line(one))
+    print(json.dumps(unsplit), file=sys.stderr, flush=True)
+    splits: list[dict[str, Any]] = []
+    store_arguments = ("--config", settings_file, "--instance", "store")
+    async with (
+        mps_daemon("", settings.run_dir / "mps", environ={}) as control,
+        running("services.store", *store_arguments),
+    ):
+        while not read_card(settings.run_dir, "store"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        for name in names:
+            splits += await split(name, control, settings_file, windows)
+    return {"one vLLM": unsplit, "split": splits}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a folder that experiments.gpu.checkpoint made")
+    parser.add_argument("--settle", type=float, default=1.5)
+    parser.add_argument("--window", type=float, default=4.0)
+    parser.add_argument("--splits", nargs="+", default=list(SPLITS), choices=list(SPLITS))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder:
+        settings = Settings.model_validate(
+            {
+                "run_dir": f"{folder}/run",
+                "engine": {"kind": "vllm", "model": str(arguments.model), "dtype": "bfloat16", "device": "cuda"},
+                "pool": {"pages": 12288, "prefill_share": 0.2},
+                "prefill": {"chunk_tokens": max(CHUNKS_OF_PREFILL)},
+                "decode": {"max_batch": 128},
+            }
+        )
+        settings.run_dir.mkdir()
+        (settings.run_dir / "settings.json").write_text(settings.model_dump_json())
+        windows = {"settle_s": arguments.settle, "window_s": arguments.window}
+        record("gpu-vllm-frontier", asyncio.run(measure(settings, windows, arguments.splits)))
+
+
+if __name__ == "__main__":
+    main()
