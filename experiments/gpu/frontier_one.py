@@ -44,6 +44,7 @@ class One:
         ).create_engine_config()
         self.core: Any = EngineCore(config, Executor.get_class(config), log_stats=False)
         self.asynchronous = bool(config.scheduler_config.async_scheduling)
+        self._longest_chunk = longest_chunk
         self._numbers, self._draw = count(), random.Random(0)
         self._streams: dict[str, Callable[[int], None]] = {}
         self._prompts: set[str] = set()
@@ -78,12 +79,14 @@ class One:
     def point(self, chunk: int, settle_s: float, window_s: float) -> dict[str, Any]:
         """Prefill the streams, then keep prompts waiting for the length of the window."""
         scheduler, intervals = self.core.scheduler, Intervals()
-        scheduler.max_num_scheduled_tokens = max(chunk, STREAMS + 1)
+        # With small chunks the first streams would be far ahead before the last one has its prompt.
+        scheduler.max_num_scheduled_tokens = self._longest_chunk
         started = [self._add(CONTEXT_TOKENS, LONGEST_ANSWER) for _ in range(STREAMS)]
         waiting = set(started)
         self._streams = {name: lambda _, name=name: waiting.discard(name) for name in started}  # type: ignore[misc]
         while waiting:
             self._turn()
+        scheduler.max_num_scheduled_tokens = chunk
         self._streams = {name: intervals.stream() for name in started}
         self._steps.clear()
         start_ns = time.monotonic_ns() + int(settle_s * 1e9)

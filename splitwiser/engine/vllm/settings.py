@@ -7,7 +7,7 @@ from vllm import EngineArgs
 from vllm.config import ModelConfig, VllmConfig
 from vllm.platforms import current_platform
 
-from splitwiser.config.schema import Settings
+from splitwiser.config.schema import EngineSettings, Settings
 from splitwiser.engine.base import Phase
 from splitwiser.engine.vllm.blocks import SCRATCH_PAGES, AsyncLentScheduler, LentScheduler
 from splitwiser.engine.vllm.weights import LOAD_FORMAT
@@ -16,12 +16,11 @@ from splitwiser.text.model_info import load_model
 
 _SMALL_PART = 0.001
 _ON_A_CPU: dict[str, Any] = {"scheduler_cls": LentScheduler, "async_scheduling": False, "enforce_eager": True}
-_ASYNCHRONOUS: dict[str, Any] = {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True}
-_ON_A_GPU: dict[Phase, dict[str, Any]] = {
+_CUDA_GRAPHS: dict[Phase, str] = {
     # Only the parts between attention: a chunk of a prompt is like no other.
-    "prefill": {**_ASYNCHRONOUS, "compilation_config": {"cudagraph_mode": "PIECEWISE"}},
+    "prefill": "PIECEWISE",
     # Every step has one token of each sequence, so all of a step can be one graph.
-    "decode": {**_ASYNCHRONOUS, "compilation_config": {"cudagraph_mode": "FULL_DECODE_ONLY"}},
+    "decode": "FULL_DECODE_ONLY",
 }
 
 
@@ -71,8 +70,22 @@ def _engine_args(settings: Settings, phase: Phase) -> EngineArgs:
         load_format=LOAD_FORMAT,
         distributed_executor_backend="uni",
         disable_log_stats=True,
-        **(_ON_A_GPU[phase] if settings.engine.device == "cuda" else _ON_A_CPU),
+        **(_on_a_gpu(settings.engine, phase) if settings.engine.device == "cuda" else _ON_A_CPU),
     )
+
+
+def _on_a_gpu(engine: EngineSettings, phase: Phase) -> dict[str, Any]:
+    compilation = uncompiled() if engine.batch_invariant else {"cudagraph_mode": _CUDA_GRAPHS[phase]}
+    return {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True, "compilation_config": compilation}
+
+
+def uncompiled() -> dict[str, Any]:
+    """vLLM's own kernels throughout.
+
+    What torch.compile makes of norms and activations is tuned by timing, in each process for itself: two processes may
+    then add up a row in different orders, however invariant the kernels of each are to its batch.
+    """
+    return {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY"}
 
 
 def _check_build(device: str) -> None:
