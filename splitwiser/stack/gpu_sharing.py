@@ -1,6 +1,6 @@
 """Owns how a stack's phases come to share the GPU: the daemon, the gate, and what each phase's processes start with."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,6 +15,7 @@ from splitwiser.text.model_files import ModelFiles
 from splitwiser.text.weight_headers import weight_shapes
 
 NO_CAP = 100
+FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 @asynccontextmanager
@@ -63,20 +64,36 @@ async def measure_cap(settings: Settings, control: Control, priority: str, rows:
     """What a cap does to the model's own matrix products, of these numbers of rows."""
     environment = ClientShare(priority, sm_percent).environment(control)
     return await measure_products(
-        product_shapes(settings.engine.model), rows, settings.engine.dtype, sm_percent, environment
+        product_shapes(settings.engine.model, fused=settings.engine.kind == "vllm"),
+        rows,
+        settings.engine.dtype,
+        sm_percent,
+        environment,
     )
 
 
-def product_shapes(model: str) -> list[Shape]:
+def product_shapes(model: str, *, fused: bool = False) -> list[Shape]:
     """n and k of every matrix that the model's checkpoint holds. Experts of a mixture are stacked matrices.
 
-    Raises StartupError for a checkpoint that does not tell them.
+    fused: and of those that vLLM makes one of, by the names that most checkpoints use. Raises StartupError for a
+    checkpoint that does not tell them.
     """
     files = ModelFiles(model)
-    shapes = sorted({(shape[-2], shape[-1]) for shape in weight_shapes(files).values() if len(shape) in (2, 3)})
+    matrices = {name: shape for name, shape in weight_shapes(files).items() if len(shape) in (2, 3)}
+    found = {(shape[-2], shape[-1]) for shape in matrices.values()}
+    shapes = sorted(found | (set(_fused(matrices)) if fused else set()))
     if not shapes:
         raise files.broken(
             "has no safetensors files, whose headers tell the gate its matrix products",
             help="save it in that format, or leave the caps at 100",
         )
     return shapes
+
+
+def _fused(matrices: Mapping[str, tuple[int, ...]]) -> Iterator[Shape]:
+    """Matrices of the same input, one below the other."""
+    for first, *others in FUSED:
+        for name, shape in matrices.items():
+            together = [matrices.get(name.replace(first, other)) for other in others]
+            if first in name and all(together):
+                yield shape[-2] + sum(each[-2] for each in together if each), shape[-1]

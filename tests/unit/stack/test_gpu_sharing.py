@@ -78,6 +78,22 @@ def test_the_gates_products_are_the_matrices_of_the_checkpoint(model: str) -> No
     assert product_shapes(model) == [(64, 128), (128, 64)]
 
 
+def test_vllm_computes_matrices_of_one_input_as_one(tmp_path: Path) -> None:
+    tensors = {
+        "layers.0.q_proj.weight": (64, 32),
+        "layers.0.k_proj.weight": (16, 32),
+        "layers.0.v_proj.weight": (16, 32),
+        "layers.0.o_proj.weight": (32, 64),
+        "layers.0.gate_proj.weight": (128, 32),
+        "layers.0.up_proj.weight": (128, 32),
+        "layers.0.norm.weight": (32,),
+    }
+    model = str(write_model(tmp_path / "model", tensors))
+    plain = {(64, 32), (16, 32), (32, 64), (128, 32)}
+    assert set(product_shapes(model)) == plain
+    assert set(product_shapes(model, fused=True)) == plain | {(96, 32), (256, 32)}
+
+
 def test_a_checkpoint_that_tells_no_matrices_cannot_be_gated(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="has no safetensors files"):
         product_shapes(str(tmp_path))
