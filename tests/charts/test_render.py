@@ -1,5 +1,6 @@
 """Every values file of charts/ci renders with helm 3 and 4, to objects that Kubernetes 1.27 to 1.36 takes."""
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.charts.conftest import RENDER_SECONDS
+from tests.charts.conftest import RENDER_CPU_SECONDS, RENDER_SECONDS
 from tests.support.helm import CHART, Helm, Object, parse
 from tests.support.kube_schema import schema_errors
 
@@ -55,13 +56,13 @@ def _parsed(document: str) -> list[Object]:
 
 
 def test_a_release_renders_within_a_second(helm: Helm, values_file: Path) -> None:
-    """The best of three: what else runs on the machine is not the chart's."""
-    took_s = []
-    for _ in range(3):
-        started_s = time.perf_counter()
-        helm.text(values_file)
-        took_s.append(time.perf_counter() - started_s)
-    assert min(took_s) < LIMIT_S
+    """Of CPU time, which is more than it takes on an idle machine: what else runs on this one is not the chart's."""
+    before = os.times()
+    helm.text(values_file)
+    after = os.times()
+    cpu_s = sum(after[2:4]) - sum(before[2:4])
+    RENDER_CPU_SECONDS.append(cpu_s)
+    assert 0 < cpu_s < LIMIT_S
 
 
 @pytest.mark.parametrize("position", [0, 1], ids=["helm 4", "helm 3"])
