@@ -6,7 +6,7 @@ from services.prefill.servicer import PrefillServicer
 from splitwiser.engine.factory import Load
 from splitwiser.engine.factory import load as load_model
 from splitwiser.kv.handoff import Grants
-from splitwiser.kv.prefix_lookup import Lookups
+from splitwiser.kv.prefix_lookup import Lookups, PinLimits
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
@@ -26,7 +26,8 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         worker.store.on_claimed = grants.on_claimed
         lookups = None
         if settings.pool.prefix_cache:
-            lookups = Lookups(worker.store, page_hasher(engine.layout, worker.store), settings.pinned_pages)
+            limits = PinLimits(due=settings.decode_pages, pinned=settings.pinned_pages)
+            lookups = Lookups(worker.store, page_hasher(engine.layout, worker.store), limits)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)
         service = Service(

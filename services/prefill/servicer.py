@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob
+from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, kv_positions
 from splitwiser.errors import DuplicateRequest, InvalidRequest
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.handle_proto import handle_to_proto
@@ -57,7 +57,9 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         if self._lookups is None:
             await self._run(job, request, context, arrived_ns)
             return
-        async with self._lookups.found(job.request_id, job.token_ids, request.cache_salt) as found:
+        positions = kv_positions(len(job.token_ids), convert.stop_from_proto(request.stop), job.first_index)
+        need = self._engine.layout.pages_for(positions)
+        async with self._lookups.found(job.request_id, job.token_ids, need=need, salt=request.cache_salt) as found:
             job = replace(job, shared=found.pages)
             self._metrics.looked_up(len(job.token_ids), self._cached_tokens(job))
             found.claimed = await self._run(job, request, context, arrived_ns)

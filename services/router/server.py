@@ -111,8 +111,7 @@ def _desk(settings: Settings, floor: Floor, leases: RequestLeases, tracing: Trac
         max_stop_strings=settings.router.max_stop_strings,
         max_stop_chars=settings.router.max_stop_chars,
         max_prompt_chars=settings.router.max_prompt_chars,
-        max_request_tokens=settings.pool.page_tokens
-        * min(settings.prefill_pages, settings.decode_pages - settings.pinned_pages),
+        max_request_tokens=settings.pool.page_tokens * min(settings.prefill_pages, settings.decode_pages),
     )
     intake = Intake(model, tokenizer, limits)
     pipeline = Pipeline(floor.prefill, floor.decode, tracing, metrics, settings.router)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+KEPT_PART = 4
+"""A worker keeps this part of its pages at hand, free, and lends what is free beyond it."""
 Percent = Annotated[int, Field(gt=0, le=100)]
 VLLM_PAGE_TOKENS = 32
 """The vllm engine's default."""
@@ -265,5 +267,9 @@ class Settings(Section):
 
     @property
     def pinned_pages(self) -> int:
-        """Pages that prompts on their way to decode may have pinned together. Decode can always get its others back."""
-        return self.decode_pages // 4 if self.pool.prefix_cache else 0
+        """Pages that prompts on their way to decode may have pinned together: all but what decode keeps at hand."""
+        return self.decode_pages - self.kept_pages(self.decode_pages)
+
+    def kept_pages(self, share: int) -> int:
+        """Free pages that a worker of this share keeps at hand, rather than lend them."""
+        return -(-share // KEPT_PART)

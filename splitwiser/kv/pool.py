@@ -14,13 +14,8 @@ from splitwiser.errors import PromptTooLong
 class OwnedPages:
     """The pages of one worker. All methods run on one event loop's thread."""
 
-    def __init__(
-        self, pages: Iterable[int] = (), *, lent: int = 0, unsure: int = 0, spare: int = 0, keep: int | None = None
-    ) -> None:
-        """Own pages, and be due lent more. unsure: those of all that may not come back before others are served.
-
-        Free pages below spare are recalled, those above keep are lent; keep None lends none.
-        """
+    def __init__(self, pages: Iterable[int] = (), *, lent: int = 0, spare: int = 0, keep: int | None = None) -> None:
+        """Own pages, and be due lent more. Free ones below spare are recalled, above keep lent (None: never)."""
         self._free = deque(pages)
         self._in_use: set[int] = set()
         self._waiters: deque[tuple[int, asyncio.Future[tuple[int, ...]]]] = deque()
@@ -29,7 +24,7 @@ class OwnedPages:
         self._short = 0
         self._spare, self._keep = spare, keep
         self.lent = lent
-        self.capacity = len(self._free) + lent - unsure
+        self.capacity = len(self._free) + lent
 
     @property
     def free_count(self) -> int:

@@ -39,15 +39,15 @@ class PrefixLedger(Ledger):
         self._evict_for(count)
         return super().acquire(owner, count)
 
-    def look_up(self, owner: Owner, handle_id: str, reader: Reader, limit: int) -> tuple[int, ...]:
-        """Pin what is known of the prompt's beginning, for the grant of that id. limit: see Readers.look_up.
+    def look_up(self, owner: Owner, handle_id: str, reader: Reader, limit: int, due: int) -> tuple[int, ...] | None:
+        """Pin what is known of the prompt's beginning, for the grant of that id; None: not yet. See Readers.look_up.
 
         Raises DuplicateRequest: the id is looked up already.
         """
         self._require(owner, Role.PREFILL)
         if self._readers.is_looking(owner, handle_id):
             raise self._refused(refusals.looked_up(handle_id))
-        return self._readers.look_up(owner, handle_id, reader, limit)
+        return self._readers.look_up(owner, handle_id, reader, limit, due)
 
     def forget(self, owner: Owner, handle_id: str) -> None:
         """The look-up's prompt will not be granted. Does nothing if it was."""

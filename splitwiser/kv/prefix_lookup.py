@@ -2,21 +2,33 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from secrets import token_bytes
 from typing import Protocol
 
 from splitwiser.kv.handoff import Background
-from splitwiser.kv.prefix_hash import PageHasher
+from splitwiser.kv.prefix_hash import HASH_BYTES, PageHasher
 
 MAX_HASHES = 12_000
-"""A prompt of more full pages is not looked up: its hashes would not fit into one of the store's frames."""
+"""Of a prompt of more full pages none are shared: its hashes would not fit into one of the store's frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinLimits:
+    """Pages: due, those of a decode worker; pinned, how many of them waiting requests may have pinned together; and
+    need, those that this request needs from first to last.
+    """
+
+    due: int
+    pinned: int
+    need: int = 0
 
 
 class LookupClient(Protocol):
     """The part of the store's client that looks prompts up."""
 
     async def look_up(
-        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limit: int
+        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limits: PinLimits
     ) -> tuple[int, ...]: ...
     async def forget(self, handle_id: str) -> None: ...
 
@@ -30,24 +42,29 @@ class Found:
 
 
 class Lookups:
-    """Looks prompts up. limit: pages that prompts on their way to decode may have pinned together."""
+    """Looks prompts up. limits: of the decode workers."""
 
-    def __init__(self, ledger: LookupClient, hasher: PageHasher, limit: int) -> None:
+    def __init__(self, ledger: LookupClient, hasher: PageHasher, limits: PinLimits) -> None:
         self._ledger = ledger
         self._hasher = hasher
-        self._limit = limit
+        self._limits = limits
         self._background = Background()
 
     @asynccontextmanager
-    async def found(self, handle_id: str, token_ids: Sequence[int], salt: str = "") -> AsyncIterator[Found]:
-        """What is known of this prompt, for the length of the block or, once granted, of its grant."""
+    async def found(
+        self, handle_id: str, token_ids: Sequence[int], *, need: int, salt: str = ""
+    ) -> AsyncIterator[Found]:
+        """What is known of this prompt, for the length of the block or, once granted, of its grant.
+
+        Waits while prompts on their way to decode have pinned so much that decode could not have need pages as well.
+        """
         parent = self._hasher.root(salt)
         hashes = self._hasher.chain(parent, token_ids)
-        if len(hashes) > MAX_HASHES:
-            yield Found()
-            return
         tail = token_ids[len(hashes) * self._hasher.page_tokens :]
-        looking_up = self._ledger.look_up(handle_id, parent, hashes, tail, self._limit)
+        if len(hashes) > MAX_HASHES:
+            # Under a parent that nobody else has, so that what follows is never found either.
+            parent, hashes, tail = token_bytes(HASH_BYTES), (), ()
+        looking_up = self._ledger.look_up(handle_id, parent, hashes, tail, replace(self._limits, need=need))
         found = Found(await self._background.finish_or_undo(looking_up, lambda _: self._ledger.forget(handle_id)))
         try:
             yield found

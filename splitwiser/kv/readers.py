@@ -16,12 +16,14 @@ from splitwiser.kv.prefix_index import PrefixIndex
 class Reader:
     """One request. hashes: of its prompt's full pages; parent: what the first one follows; tail: the ids after them.
 
-    pinned: the shared pages that it reads, in the order of the tokens in them. pages: those of the grant, after them.
+    need: pages of the whole request. pinned: the shared pages that it reads, in the order of the tokens in them. pages:
+    those of the grant, after them.
     """
 
     parent: bytes
     hashes: tuple[bytes, ...]
     tail: tuple[int, ...]
+    need: int = 0
     pinned: tuple[int, ...] = ()
     pages: tuple[int, ...] = ()
 
@@ -32,10 +34,14 @@ class Reader:
 
 
 class Readers:
-    """All readers of one index. Those that have not reached decode wait, and together pin only so many pages."""
+    """All readers of one index. Those that have not reached decode wait with their pins.
+
+    What they pin together always leaves decode enough for the largest of them, so that none can wait for ever.
+    """
 
     def __init__(self, index: PrefixIndex) -> None:
         self._index = index
+        self._in_line: dict[tuple[Owner, str], int] = {}
         self._looking: dict[tuple[Owner, str], Reader] = {}
         self._granted: dict[int, Reader] = {}
         self._decoding: dict[int, tuple[Owner, Reader]] = {}
@@ -45,11 +51,21 @@ class Readers:
         """Whether this worker's look-up under this id is on."""
         return (owner, handle_id) in self._looking
 
-    def look_up(self, owner: Owner, handle_id: str, reader: Reader, limit: int) -> tuple[int, ...]:
-        """Pin the longest known beginning of a prompt; all that wait have at most limit pages pinned together."""
+    def look_up(self, owner: Owner, handle_id: str, reader: Reader, limit: int, due: int) -> tuple[int, ...] | None:
+        """Pin the longest known beginning of a prompt; all that wait have at most limit pages pinned together.
+
+        due: pages of a decode worker. None: the request would not find its need of them beside what is pinned. From now
+        on nobody pins more, until it has come again.
+        """
+        key = (owner, handle_id)
+        if reader.need + len(self._awaited) > due >= reader.need:
+            self._in_line[key] = reader.need
+            return None
+        self._in_line.pop(key, None)
         # The last token is always computed, as the first one of the answer is drawn from it.
         found = self._index.find(reader.hashes if reader.tail else reader.hashes[:-1])
-        room = limit - len(self._awaited)
+        needs = (reader.need, *self._in_line.values(), *(other.need for other in self._waiting()))
+        room = min(limit, due - max(needs)) - len(self._awaited)
         for number, page in enumerate(found):
             room -= page not in self._awaited
             if room < 0:
@@ -58,7 +74,7 @@ class Readers:
         reader.pinned = found
         self._index.pin(found)
         self._awaited.update(found)
-        self._looking[owner, handle_id] = reader
+        self._looking[key] = reader
         return found
 
     def forget(self, owner: Owner, handle_id: str) -> None:
@@ -111,6 +127,8 @@ class Readers:
         """The owner is gone, and its grants are withdrawn."""
         for key in [key for key in self._looking if key[0] == owner]:
             self.forget(*key)
+        for key in [key for key in self._in_line if key[0] == owner]:
+            del self._in_line[key]
         for counter in [counter for counter, (holder, _) in self._decoding.items() if holder == owner]:
             self.end(counter)
 

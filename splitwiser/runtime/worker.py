@@ -35,8 +35,6 @@ Engine = PrefillEngine | DecodeEngine
 SHARE_RETRY_S = 0.05
 SPARE_PART = 16
 """A worker has this part of its pages free at hand, if it can: requests then need not wait for recalled ones."""
-KEEP_PART = 4
-"""What it has free beyond this part it lends."""
 STORE_RETRY_S = 0.1
 STORE_TRIES = 300
 
@@ -88,10 +86,9 @@ async def _take_pages(store: StoreClient, settings: Settings, phase: Phase) -> O
     if not settings.pool.prefix_cache:
         return OwnedPages(await take_share(store, share))
     # The rest is lent: what a predecessor put into the prefix index stays there until it is recalled.
-    keep = -(-share // KEEP_PART)
+    keep = settings.kept_pages(share)
     free = await store.acquire(keep)
-    unsure = settings.pinned_pages if phase == "decode" else 0
-    pages = OwnedPages(free, lent=share - len(free), unsure=unsure, spare=share // SPARE_PART, keep=keep)
+    pages = OwnedPages(free, lent=share - len(free), spare=share // SPARE_PART, keep=keep)
     Lending(store, pages)
     return pages
 

@@ -13,6 +13,7 @@ from splitwiser.kv.handle_proto import epoch_to_proto, handle_from_proto, handle
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.owner import Counts, Role
 from splitwiser.kv.prefix_ledger import Shared
+from splitwiser.kv.prefix_lookup import PinLimits
 from splitwiser.memory import socket_path
 from splitwiser.memory.memfd import MemfdMapper
 from splitwiser.memory.peer import peer_of
@@ -113,11 +114,18 @@ class StoreClient:
         return tuple((await self._calls.call(StoreRequest(withdraw_grant=verb))).body.pages.pages)
 
     async def look_up(
-        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limit: int
+        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limits: PinLimits
     ) -> tuple[int, ...]:
         """Pin the pages of a prompt's longest known beginning. Raises as PrefixLedger.look_up does."""
-        joined = b"".join(hashes)
-        verb = store_pb2.LookUpPrefix(handle_id=handle_id, parent=parent, hashes=joined, tail=tail, limit=limit)
+        verb = store_pb2.LookUpPrefix(
+            handle_id=handle_id,
+            parent=parent,
+            hashes=b"".join(hashes),
+            tail=tail,
+            limit=limits.pinned,
+            need=limits.need,
+            due=limits.due,
+        )
         return tuple((await self._calls.call(StoreRequest(look_up_prefix=verb))).body.pages.pages)
 
     async def forget(self, handle_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Owns what the prefix verbs do, and the line of workers that recall pages which requests still read."""
+"""Owns what the prefix verbs do, and who waits: workers that recall pages, and prompts too large for what is pinned."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,13 +24,21 @@ class SharingDesk:
         self._pool = pool
         self._answer = answer
         self._recalls: deque[tuple[Owner, int, int]] = deque()
+        self._lookups: deque[tuple[Owner, StoreRequest]] = deque()
 
-    def look_up(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+    def look_up(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply | None:
         verb = request.look_up_prefix
         if not 0 < len(verb.handle_id) <= MAX_NAME_CHARS:
             raise InvalidRequest(f"a name of {len(verb.handle_id)} characters", help=f"use 1 to {MAX_NAME_CHARS}")
-        reader = Reader(verb.parent, _hashes(verb.hashes), tuple(verb.tail))
-        return _pages(self._pool().look_up(owner, verb.handle_id, reader, verb.limit))
+        reply = self._look_up(owner, verb)
+        if reply is None:
+            self._lookups.append((owner, request))
+        return reply
+
+    def _look_up(self, owner: Owner, verb: store_pb2.LookUpPrefix) -> StoreReply | None:
+        reader = Reader(verb.parent, _hashes(verb.hashes), tuple(verb.tail), verb.need)
+        pages = self._pool().look_up(owner, verb.handle_id, reader, verb.limit, verb.due)
+        return None if pages is None else _pages(pages)
 
     def forget(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
         self._pool().forget(owner, request.forget_prefix.handle_id)
@@ -58,9 +66,20 @@ class SharingDesk:
     def leave(self, owner: Owner) -> None:
         """The owner is gone."""
         self._recalls = deque(entry for entry in self._recalls if entry[0] != owner)
+        self._lookups = deque(entry for entry in self._lookups if entry[0] != owner)
 
     def go_on(self) -> None:
-        """Answer recalls, first come first served, while there are pages: to be called after whatever may free some."""
+        """Answer look-ups and recalls, first come first served, as far as that goes now.
+
+        To be called after whatever may free or unpin a page.
+        """
+        while self._lookups:
+            owner, request = self._lookups[0]
+            reply = self._look_up(owner, request.look_up_prefix)
+            if reply is None:
+                break
+            self._lookups.popleft()
+            self._answer(owner, request.call_id, reply)
         while self._recalls:
             owner, call_id, count = self._recalls[0]
             pages = self._pool().acquire(owner, count)

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from splitwiser.v1 import kv_pb2 as splitwiser_dot_v1_dot_kv__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitwiser/v1/store.proto\x12\rsplitwiser.v1\x1a\x16splitwiser/v1/kv.proto\"\xaa\x06\n\x0cStoreRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\'\n\x06\x61ttach\x18\x02 \x01(\x0b\x32\x15.splitwiser.v1.AttachH\x00\x12#\n\x04\x62\x65\x61t\x18\x03 \x01(\x0b\x32\x13.splitwiser.v1.BeatH\x00\x12\x36\n\x0eobtain_segment\x18\x04 \x01(\x0b\x32\x1c.splitwiser.v1.ObtainSegmentH\x00\x12\x38\n\x0fpublish_segment\x18\x05 \x01(\x0b\x32\x1d.splitwiser.v1.PublishSegmentH\x00\x12\x34\n\racquire_pages\x18\x06 \x01(\x0b\x32\x1b.splitwiser.v1.AcquirePagesH\x00\x12\x34\n\rrelease_pages\x18\x07 \x01(\x0b\x32\x1b.splitwiser.v1.ReleasePagesH\x00\x12\x30\n\x0bgrant_pages\x18\x08 \x01(\x0b\x32\x19.splitwiser.v1.GrantPagesH\x00\x12\x30\n\x0b\x63laim_pages\x18\t \x01(\x0b\x32\x19.splitwiser.v1.ClaimPagesH\x00\x12\x36\n\x0ewithdraw_grant\x18\n \x01(\x0b\x32\x1c.splitwiser.v1.WithdrawGrantH\x00\x12\x30\n\x0bread_counts\x18\x0b \x01(\x0b\x32\x19.splitwiser.v1.ReadCountsH\x00\x12\x35\n\x0elook_up_prefix\x18\x0c \x01(\x0b\x32\x1b.splitwiser.v1.LookUpPrefixH\x00\x12\x34\n\rforget_prefix\x18\r \x01(\x0b\x32\x1b.splitwiser.v1.ForgetPrefixH\x00\x12\x32\n\x0cshare_prompt\x18\x0e \x01(\x0b\x32\x1a.splitwiser.v1.SharePromptH\x00\x12\x32\n\x0cshare_answer\x18\x0f \x01(\x0b\x32\x1a.splitwiser.v1.ShareAnswerH\x00\x12\x32\n\x0crecall_pages\x18\x10 \x01(\x0b\x32\x1a.splitwiser.v1.RecallPagesH\x00\x42\x06\n\x04verb\"J\n\x06\x41ttach\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.splitwiser.v1.Role\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x06\n\x04\x42\x65\x61t\"\x1d\n\rObtainSegment\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0ePublishSegment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05pages\x18\x03 \x01(\r\x12\x13\n\x0blayout_hash\x18\x04 \x01(\t\"\x1d\n\x0c\x41\x63quirePages\x12\r\n\x05\x63ount\x18\x01 \x01(\r\"\x1d\n\x0cReleasePages\x12\r\n\x05pages\x18\x01 \x03(\r\"S\n\nGrantPages\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12\r\n\x05pages\x18\x02 \x03(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\r\x12\x13\n\x0blayout_hash\x18\x04 \x01(\t\"C\n\nClaimPages\x12\'\n\x06handle\x18\x01 \x01(\x0b\x32\x17.splitwiser.v1.KvHandle\x12\x0c\n\x04give\x18\x02 \x03(\r\"G\n\rWithdrawGrant\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\"\x0c\n\nReadCounts\"^\n\x0cLookUpPrefix\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x01(\x0c\x12\x0c\n\x04tail\x18\x04 \x03(\r\x12\r\n\x05limit\x18\x05 \x01(\r\"!\n\x0c\x46orgetPrefix\x12\x11\n\thandle_id\x18\x01 \x01(\t\"E\n\x0bSharePrompt\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\"d\n\x0bShareAnswer\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\x12\r\n\x05pages\x18\x03 \x03(\r\x12\x0e\n\x06hashes\x18\x04 \x01(\x0c\"\x1c\n\x0bRecallPages\x12\r\n\x05\x63ount\x18\x01 \x01(\r\"\xa8\x03\n\nStoreReply\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12+\n\x08\x61ttached\x18\x02 \x01(\x0b\x32\x17.splitwiser.v1.AttachedH\x00\x12#\n\x04\x64one\x18\x03 \x01(\x0b\x32\x13.splitwiser.v1.DoneH\x00\x12)\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x16.splitwiser.v1.FailureH\x00\x12)\n\x07segment\x18\x05 \x01(\x0b\x32\x16.splitwiser.v1.SegmentH\x00\x12%\n\x05pages\x18\x06 \x01(\x0b\x32\x14.splitwiser.v1.PagesH\x00\x12*\n\x07granted\x18\x07 \x01(\x0b\x32\x17.splitwiser.v1.KvHandleH\x00\x12\'\n\x06\x63ounts\x18\x08 \x01(\x0b\x32\x15.splitwiser.v1.CountsH\x00\x12\x34\n\rgrant_claimed\x18\t \x01(\x0b\x32\x1b.splitwiser.v1.GrantClaimedH\x00\x12\'\n\x06shared\x18\n \x01(\x0b\x32\x15.splitwiser.v1.SharedH\x00\x42\x06\n\x04\x62ody\"E\n\x08\x41ttached\x12\r\n\x05store\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\x15\n\rlease_seconds\x18\x03 \x01(\x01\"\x06\n\x04\x44one\"8\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04help\x18\x03 \x01(\t\"C\n\x07Segment\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x13\n\x0blayout_hash\x18\x03 \x01(\t\"\x16\n\x05Pages\x12\r\n\x05pages\x18\x01 \x03(\r\"5\n\x06Shared\x12\r\n\x05pages\x18\x01 \x03(\r\x12\x0e\n\x06parent\x18\x02 \x01(\x0c\x12\x0c\n\x04tail\x18\x03 \x03(\r\"0\n\x0cGrantClaimed\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12\r\n\x05pages\x18\x02 \x03(\r\"\xa9\x01\n\x06\x43ounts\x12\r\n\x05total\x18\x01 \x01(\r\x12\x0c\n\x04\x66ree\x18\x02 \x01(\r\x12\x0f\n\x07prefill\x18\x03 \x01(\r\x12\x0f\n\x07granted\x18\x04 \x01(\r\x12\x0e\n\x06\x64\x65\x63ode\x18\x05 \x01(\r\x12\x0e\n\x06grants\x18\x06 \x01(\x04\x12\x0e\n\x06\x63laims\x18\x07 \x01(\x04\x12\x10\n\x08refusals\x18\x08 \x01(\x04\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x01(\r\x12\x0e\n\x06shared\x18\n \x01(\r*R\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PREFILL\x10\x01\x12\x0f\n\x0bROLE_DECODE\x10\x02\x12\x11\n\rROLE_OBSERVER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitwiser/v1/store.proto\x12\rsplitwiser.v1\x1a\x16splitwiser/v1/kv.proto\"\xaa\x06\n\x0cStoreRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\'\n\x06\x61ttach\x18\x02 \x01(\x0b\x32\x15.splitwiser.v1.AttachH\x00\x12#\n\x04\x62\x65\x61t\x18\x03 \x01(\x0b\x32\x13.splitwiser.v1.BeatH\x00\x12\x36\n\x0eobtain_segment\x18\x04 \x01(\x0b\x32\x1c.splitwiser.v1.ObtainSegmentH\x00\x12\x38\n\x0fpublish_segment\x18\x05 \x01(\x0b\x32\x1d.splitwiser.v1.PublishSegmentH\x00\x12\x34\n\racquire_pages\x18\x06 \x01(\x0b\x32\x1b.splitwiser.v1.AcquirePagesH\x00\x12\x34\n\rrelease_pages\x18\x07 \x01(\x0b\x32\x1b.splitwiser.v1.ReleasePagesH\x00\x12\x30\n\x0bgrant_pages\x18\x08 \x01(\x0b\x32\x19.splitwiser.v1.GrantPagesH\x00\x12\x30\n\x0b\x63laim_pages\x18\t \x01(\x0b\x32\x19.splitwiser.v1.ClaimPagesH\x00\x12\x36\n\x0ewithdraw_grant\x18\n \x01(\x0b\x32\x1c.splitwiser.v1.WithdrawGrantH\x00\x12\x30\n\x0bread_counts\x18\x0b \x01(\x0b\x32\x19.splitwiser.v1.ReadCountsH\x00\x12\x35\n\x0elook_up_prefix\x18\x0c \x01(\x0b\x32\x1b.splitwiser.v1.LookUpPrefixH\x00\x12\x34\n\rforget_prefix\x18\r \x01(\x0b\x32\x1b.splitwiser.v1.ForgetPrefixH\x00\x12\x32\n\x0cshare_prompt\x18\x0e \x01(\x0b\x32\x1a.splitwiser.v1.SharePromptH\x00\x12\x32\n\x0cshare_answer\x18\x0f \x01(\x0b\x32\x1a.splitwiser.v1.ShareAnswerH\x00\x12\x32\n\x0crecall_pages\x18\x10 \x01(\x0b\x32\x1a.splitwiser.v1.RecallPagesH\x00\x42\x06\n\x04verb\"J\n\x06\x41ttach\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.splitwiser.v1.Role\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x06\n\x04\x42\x65\x61t\"\x1d\n\rObtainSegment\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0ePublishSegment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05pages\x18\x03 \x01(\r\x12\x13\n\x0blayout_hash\x18\x04 \x01(\t\"\x1d\n\x0c\x41\x63quirePages\x12\r\n\x05\x63ount\x18\x01 \x01(\r\"\x1d\n\x0cReleasePages\x12\r\n\x05pages\x18\x01 \x03(\r\"S\n\nGrantPages\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12\r\n\x05pages\x18\x02 \x03(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\r\x12\x13\n\x0blayout_hash\x18\x04 \x01(\t\"C\n\nClaimPages\x12\'\n\x06handle\x18\x01 \x01(\x0b\x32\x17.splitwiser.v1.KvHandle\x12\x0c\n\x04give\x18\x02 \x03(\r\"G\n\rWithdrawGrant\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\"\x0c\n\nReadCounts\"y\n\x0cLookUpPrefix\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x01(\x0c\x12\x0c\n\x04tail\x18\x04 \x03(\r\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0c\n\x04need\x18\x06 \x01(\r\x12\x0b\n\x03\x64ue\x18\x07 \x01(\r\"!\n\x0c\x46orgetPrefix\x12\x11\n\thandle_id\x18\x01 \x01(\t\"E\n\x0bSharePrompt\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\"d\n\x0bShareAnswer\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\x12\r\n\x05pages\x18\x03 \x03(\r\x12\x0e\n\x06hashes\x18\x04 \x01(\x0c\"\x1c\n\x0bRecallPages\x12\r\n\x05\x63ount\x18\x01 \x01(\r\"\xa8\x03\n\nStoreReply\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12+\n\x08\x61ttached\x18\x02 \x01(\x0b\x32\x17.splitwiser.v1.AttachedH\x00\x12#\n\x04\x64one\x18\x03 \x01(\x0b\x32\x13.splitwiser.v1.DoneH\x00\x12)\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x16.splitwiser.v1.FailureH\x00\x12)\n\x07segment\x18\x05 \x01(\x0b\x32\x16.splitwiser.v1.SegmentH\x00\x12%\n\x05pages\x18\x06 \x01(\x0b\x32\x14.splitwiser.v1.PagesH\x00\x12*\n\x07granted\x18\x07 \x01(\x0b\x32\x17.splitwiser.v1.KvHandleH\x00\x12\'\n\x06\x63ounts\x18\x08 \x01(\x0b\x32\x15.splitwiser.v1.CountsH\x00\x12\x34\n\rgrant_claimed\x18\t \x01(\x0b\x32\x1b.splitwiser.v1.GrantClaimedH\x00\x12\'\n\x06shared\x18\n \x01(\x0b\x32\x15.splitwiser.v1.SharedH\x00\x42\x06\n\x04\x62ody\"E\n\x08\x41ttached\x12\r\n\x05store\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\x15\n\rlease_seconds\x18\x03 \x01(\x01\"\x06\n\x04\x44one\"8\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04help\x18\x03 \x01(\t\"C\n\x07Segment\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x13\n\x0blayout_hash\x18\x03 \x01(\t\"\x16\n\x05Pages\x12\r\n\x05pages\x18\x01 \x03(\r\"5\n\x06Shared\x12\r\n\x05pages\x18\x01 \x03(\r\x12\x0e\n\x06parent\x18\x02 \x01(\x0c\x12\x0c\n\x04tail\x18\x03 \x03(\r\"0\n\x0cGrantClaimed\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12\r\n\x05pages\x18\x02 \x03(\r\"\xa9\x01\n\x06\x43ounts\x12\r\n\x05total\x18\x01 \x01(\r\x12\x0c\n\x04\x66ree\x18\x02 \x01(\r\x12\x0f\n\x07prefill\x18\x03 \x01(\r\x12\x0f\n\x07granted\x18\x04 \x01(\r\x12\x0e\n\x06\x64\x65\x63ode\x18\x05 \x01(\r\x12\x0e\n\x06grants\x18\x06 \x01(\x04\x12\x0e\n\x06\x63laims\x18\x07 \x01(\x04\x12\x10\n\x08refusals\x18\x08 \x01(\x04\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x01(\r\x12\x0e\n\x06shared\x18\n \x01(\r*R\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PREFILL\x10\x01\x12\x0f\n\x0bROLE_DECODE\x10\x02\x12\x11\n\rROLE_OBSERVER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'splitwiser.v1.store_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=2655
-  _globals['_ROLE']._serialized_end=2737
+  _globals['_ROLE']._serialized_start=2682
+  _globals['_ROLE']._serialized_end=2764
   _globals['_STOREREQUEST']._serialized_start=69
   _globals['_STOREREQUEST']._serialized_end=879
   _globals['_ATTACH']._serialized_start=881
@@ -57,31 +57,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READCOUNTS']._serialized_start=1373
   _globals['_READCOUNTS']._serialized_end=1385
   _globals['_LOOKUPPREFIX']._serialized_start=1387
-  _globals['_LOOKUPPREFIX']._serialized_end=1481
-  _globals['_FORGETPREFIX']._serialized_start=1483
-  _globals['_FORGETPREFIX']._serialized_end=1516
-  _globals['_SHAREPROMPT']._serialized_start=1518
-  _globals['_SHAREPROMPT']._serialized_end=1587
-  _globals['_SHAREANSWER']._serialized_start=1589
-  _globals['_SHAREANSWER']._serialized_end=1689
-  _globals['_RECALLPAGES']._serialized_start=1691
-  _globals['_RECALLPAGES']._serialized_end=1719
-  _globals['_STOREREPLY']._serialized_start=1722
-  _globals['_STOREREPLY']._serialized_end=2146
-  _globals['_ATTACHED']._serialized_start=2148
-  _globals['_ATTACHED']._serialized_end=2217
-  _globals['_DONE']._serialized_start=2219
-  _globals['_DONE']._serialized_end=2225
-  _globals['_FAILURE']._serialized_start=2227
-  _globals['_FAILURE']._serialized_end=2283
-  _globals['_SEGMENT']._serialized_start=2285
-  _globals['_SEGMENT']._serialized_end=2352
-  _globals['_PAGES']._serialized_start=2354
-  _globals['_PAGES']._serialized_end=2376
-  _globals['_SHARED']._serialized_start=2378
-  _globals['_SHARED']._serialized_end=2431
-  _globals['_GRANTCLAIMED']._serialized_start=2433
-  _globals['_GRANTCLAIMED']._serialized_end=2481
-  _globals['_COUNTS']._serialized_start=2484
-  _globals['_COUNTS']._serialized_end=2653
+  _globals['_LOOKUPPREFIX']._serialized_end=1508
+  _globals['_FORGETPREFIX']._serialized_start=1510
+  _globals['_FORGETPREFIX']._serialized_end=1543
+  _globals['_SHAREPROMPT']._serialized_start=1545
+  _globals['_SHAREPROMPT']._serialized_end=1614
+  _globals['_SHAREANSWER']._serialized_start=1616
+  _globals['_SHAREANSWER']._serialized_end=1716
+  _globals['_RECALLPAGES']._serialized_start=1718
+  _globals['_RECALLPAGES']._serialized_end=1746
+  _globals['_STOREREPLY']._serialized_start=1749
+  _globals['_STOREREPLY']._serialized_end=2173
+  _globals['_ATTACHED']._serialized_start=2175
+  _globals['_ATTACHED']._serialized_end=2244
+  _globals['_DONE']._serialized_start=2246
+  _globals['_DONE']._serialized_end=2252
+  _globals['_FAILURE']._serialized_start=2254
+  _globals['_FAILURE']._serialized_end=2310
+  _globals['_SEGMENT']._serialized_start=2312
+  _globals['_SEGMENT']._serialized_end=2379
+  _globals['_PAGES']._serialized_start=2381
+  _globals['_PAGES']._serialized_end=2403
+  _globals['_SHARED']._serialized_start=2405
+  _globals['_SHARED']._serialized_end=2458
+  _globals['_GRANTCLAIMED']._serialized_start=2460
+  _globals['_GRANTCLAIMED']._serialized_end=2508
+  _globals['_COUNTS']._serialized_start=2511
+  _globals['_COUNTS']._serialized_end=2680
 # @@protoc_insertion_point(module_scope)

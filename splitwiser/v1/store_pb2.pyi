@@ -132,18 +132,22 @@ class ReadCounts(_message.Message):
     def __init__(self) -> None: ...
 
 class LookUpPrefix(_message.Message):
-    __slots__ = ("handle_id", "parent", "hashes", "tail", "limit")
+    __slots__ = ("handle_id", "parent", "hashes", "tail", "limit", "need", "due")
     HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     HASHES_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    NEED_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
     handle_id: str
     parent: bytes
     hashes: bytes
     tail: _containers.RepeatedScalarFieldContainer[int]
     limit: int
-    def __init__(self, handle_id: _Optional[str] = ..., parent: _Optional[bytes] = ..., hashes: _Optional[bytes] = ..., tail: _Optional[_Iterable[int]] = ..., limit: _Optional[int] = ...) -> None: ...
+    need: int
+    due: int
+    def __init__(self, handle_id: _Optional[str] = ..., parent: _Optional[bytes] = ..., hashes: _Optional[bytes] = ..., tail: _Optional[_Iterable[int]] = ..., limit: _Optional[int] = ..., need: _Optional[int] = ..., due: _Optional[int] = ...) -> None: ...
 
 class ForgetPrefix(_message.Message):
     __slots__ = ("handle_id",)

@@ -133,7 +133,7 @@ async def test_salts_keep_callers_apart(small: RunningStack) -> None:
 
 async def test_a_request_of_most_of_decodes_pages_runs_beside_the_cache(small: RunningStack) -> None:
     """The longest request that is admitted gets its pages, however many of them the index holds."""
-    most = min(24, 72 - 72 // 4) * PAGE_TOKENS
+    most = 24 * PAGE_TOKENS
     async with client_of(small) as client:
         await asyncio.gather(*(turn(client, words(random.Random(seed), 100), 20) for seed in range(20)))
         await turn(client, words(random.Random(7), most - 200), 200)

@@ -23,8 +23,10 @@ from splitwiser.kv.readers import Reader
 
 PAGES = 24
 LAYOUT = "layout"
+DUE = 10
 OPERATIONS = {
     "look_up": 6,
+    "look_up_again": 3,
     "grant": 6,
     "claim": 5,
     "share_prompt": 4,
@@ -51,6 +53,7 @@ class Request:
     has_tail: bool
     prefill: Owner
     shared: tuple[int, ...]
+    need: int
     own: list[int] = field(default_factory=list)
     handle: KvHandle | None = None
     decode: Owner | None = None
@@ -73,6 +76,7 @@ class PrefixMachine(RuleBasedStateMachine):
         self.index: dict[Text, int] = {}
         self.owners = [Owner(index, role) for index, role in enumerate([Role.PREFILL, Role.DECODE] * 2)]
         self.requests: dict[str, Request] = {}
+        self.in_line: list[tuple[Request, int]] = []
         self.gone: list[KvHandle] = []
         self.grants = self.claims = self.next_id = 0
         for who in range(4):
@@ -155,19 +159,37 @@ class PrefixMachine(RuleBasedStateMachine):
         if not words and not has_tail:
             return
         self.next_id += 1
+        need = len(words) + has_tail + self.random.randrange(3)
+        self.try_look_up(Request(f"r{self.next_id}", tuple(words), has_tail, owner, (), need), limit)
+
+    def look_up_again(self) -> None:
+        """As the store does for those in line."""
+        if self.in_line:
+            request, limit = self.in_line.pop(self.random.randrange(len(self.in_line)))
+            self.try_look_up(request, limit)
+
+    def try_look_up(self, request: Request, limit: int) -> None:
+        words, has_tail, need, owner = request.text, request.has_tail, request.need, request.prefill
         texts = [tuple(words[: end + 1]) for end in range(len(words))]
-        reader = Reader(b"root", tuple(map(hash_of, texts)), (7,) if has_tail else ())
+        reader = Reader(b"root", tuple(map(hash_of, texts)), (7,) if has_tail else (), need)
         before = self.waiting()
-        shared = self.ledger.look_up(owner, f"r{self.next_id}", reader, limit)
+        shared = self.ledger.look_up(owner, request.id, reader, limit, DUE)
+        if shared is None:
+            assert need + len(before) > DUE
+            self.in_line.append((request, limit))
+            return
         assert [self.content[page] for page in shared] == texts[: len(shared)]
         known = 0
         while known < len(texts) - (not has_tail) and texts[known] in self.index:
             known += 1
         assert len(shared) <= known
-        assert len(before | set(shared)) <= max(limit, len(before))
-        if len(shared) < known:
-            assert len(before | set(shared) | {self.index[texts[len(shared)]]}) > limit
-        self.requests[f"r{self.next_id}"] = Request(f"r{self.next_id}", tuple(words), has_tail, owner, shared)
+        after = before | set(shared)
+        assert len(after) <= max(limit, len(before))
+        waiting = [*self.requests.values(), *(each for each, _ in self.in_line)]
+        needs = [need, *(request.need for request in waiting if not request.decode)]
+        assert shared == () or len(after) + max(needs) <= DUE
+        request.shared = shared
+        self.requests[request.id] = request
 
     def forget(self) -> None:
         if request := self.pick("looking"):
@@ -252,6 +274,7 @@ class PrefixMachine(RuleBasedStateMachine):
             for request in self.requests.values()
             if request.decode == owner or (request.decode is None and request.prefill == owner)
         ]
+        self.in_line = [entry for entry in self.in_line if entry[0].prefill != owner]
         lost = self.held_by(owner)
         for request in ended:
             if request.handle and not request.decode:

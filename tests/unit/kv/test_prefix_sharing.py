@@ -14,12 +14,11 @@ from splitwiser.kv.owner import Owner, Role
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.prefix_ledger import PrefixLedger, Shared
-from splitwiser.kv.prefix_lookup import Lookups
+from splitwiser.kv.prefix_lookup import Lookups, PinLimits
 from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.readers import Reader
 
 PAGES, PAGE_TOKENS = 32, 4
-UNSURE = PAGES // 8
 PREFILL, DECODE = Owner(1, Role.PREFILL), Owner(2, Role.DECODE)
 
 
@@ -30,28 +29,31 @@ class Stand:
         self._random = random.Random(seed)
         self.ledger = PrefixLedger("test", 7, PAGES, "layout")
         self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
-        self.decode_pages = OwnedPages(
-            self.ledger.acquire(DECODE, 4), lent=PAGES // 2 - 4, unsure=UNSURE, spare=2, keep=4
-        )
+        self.decode_pages = OwnedPages(self.ledger.acquire(DECODE, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
         self.lending = [
             Lending(Lender(self, PREFILL), self.prefill_pages),
             Lending(Lender(self, DECODE), self.decode_pages),
         ]
         self.hasher = PageHasher("layout", 7, PAGE_TOKENS)
         self.sharing = Sharing(self, self.decode_pages, self.hasher)
-        self.lookups = Lookups(self, self.hasher, UNSURE)
+        self.lookups = Lookups(self, self.hasher, PinLimits(due=PAGES // 2, pinned=PAGES // 2 - 4))
         self.grants = Grants(self, self.prefill_pages, "layout")
         self.claims = Claims(self, self.decode_pages, self.sharing.abandon)
         self.answering = {PREFILL: asyncio.Lock(), DECODE: asyncio.Lock()}
         self.content: dict[int, tuple[int, ...]] = {}
 
     async def look_up(
-        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limit: int
+        self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limits: PinLimits
     ) -> tuple[int, ...]:
         await self._pause()
-        pages = self.ledger.look_up(PREFILL, handle_id, Reader(parent, tuple(hashes), tuple(tail)), limit)
-        await self._pause()
-        return pages
+        reader = Reader(parent, tuple(hashes), tuple(tail), limits.need)
+        for _ in range(100_000):
+            pages = self.ledger.look_up(PREFILL, handle_id, reader, limits.pinned, limits.due)
+            if pages is not None:
+                await self._pause()
+                return pages
+            await asyncio.sleep(0)
+        raise AssertionError("nobody who waits with pins ever went on")
 
     async def forget(self, handle_id: str) -> None:
         await self._pause()
@@ -145,7 +147,8 @@ class Lender:
 
 async def serve(stand: Stand, name: str, prompt: tuple[int, ...], answer: tuple[int, ...]) -> int:
     """One request from look-up to end; returns how many pages of its prompt were found."""
-    async with stand.lookups.found(name, prompt) as found:
+    need = -(-(len(prompt) + len(answer) - 1) // PAGE_TOKENS)
+    async with stand.lookups.found(name, prompt, need=need) as found:
         shared = found.pages
         own = await stand.prefill_pages.reserve(-(-len(prompt) // PAGE_TOKENS) - len(shared))
         stand.write((*shared, *own), prompt, len(shared) * PAGE_TOKENS)
@@ -198,9 +201,9 @@ async def test_a_salt_shares_with_its_own_kind_only() -> None:
     stand = Stand()
     await serve(stand, "a", (1, 2, 3, 4, 5), (6, 7))
     await settle()
-    async with stand.lookups.found("b", (1, 2, 3, 4, 5), salt="other") as found:
+    async with stand.lookups.found("b", (1, 2, 3, 4, 5), need=2, salt="other") as found:
         assert found.pages == ()
-    async with stand.lookups.found("c", (1, 2, 3, 4, 5)) as found:
+    async with stand.lookups.found("c", (1, 2, 3, 4, 5), need=2) as found:
         assert len(found.pages) == 1
     await settle()
     stand.check_idle()
@@ -212,10 +215,10 @@ async def test_decode_gets_its_pages_back_when_it_needs_them_all() -> None:
         await serve(stand, f"r{start}", tuple(range(start, start + 9)), (1, 2))
     await settle()
     assert stand.ledger.counts().cached >= PAGES // 4
-    own = await stand.decode_pages.reserve(PAGES // 2 - UNSURE)
+    own = await stand.decode_pages.reserve(PAGES // 2)
     stand.decode_pages.free(own)
     with pytest.raises(PromptTooLong):
-        await stand.decode_pages.reserve(PAGES // 2 - UNSURE + 1)
+        await stand.decode_pages.reserve(PAGES // 2 + 1)
     await settle()
     stand.check_idle()
 
