@@ -37,6 +37,7 @@ CASES: dict[str, tuple[str, Write]] = {
     "decode-on-gpu.yaml": ("gpu-device-plugin", _object("Deployment", "splitwiser-decode")),
     "gpu-claim.yaml": ("gpu-dra", _object("ResourceClaim", "splitwiser-gpu")),
     "notes.txt": ("default", _notes),
+    "notes-tls.txt": ("tls", _notes),
     "notes-rolling.txt": ("rolling", _notes),
     "notes-device-plugin.txt": ("gpu-device-plugin", _notes),
     "notes-mps-daemonset.txt": ("gpu-mps-daemonset", _notes),
