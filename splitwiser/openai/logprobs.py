@@ -18,7 +18,7 @@ def completion_logprobs(piece: Piece, token_ids: Sequence[int], logprobs: Logpro
         "tokens": texts,
         "token_logprobs": [entry.logprob for entry in logprobs],
         "top_logprobs": [
-            {text: entry.logprob, **{_text(piece(top)): value for top, value in _top(entry)}} if _top(entry) else None
+            _by_text(piece, text, entry) if entry.top_token_ids else None
             for text, entry in zip(texts, logprobs, strict=True)
         ],
         "text_offset": offsets,
@@ -32,6 +32,14 @@ def chat_logprobs(piece: Piece, token_ids: Sequence[int], logprobs: Logprobs) ->
         for token_id, entry in zip(token_ids, logprobs, strict=True)
     ]
     return {"content": entries, "refusal": None}
+
+
+def _by_text(piece: Piece, text: str, entry: sampling_pb2.TokenLogprobs) -> dict[str, float]:
+    """Of tokens that read alike, such as parts of characters, the drawn one is told, or else the likeliest."""
+    told = {text: entry.logprob}
+    for token_id, logprob in _top(entry):
+        told.setdefault(_text(piece(token_id)), logprob)
+    return told
 
 
 def _top(entry: sampling_pb2.TokenLogprobs) -> list[tuple[int, float]]:
