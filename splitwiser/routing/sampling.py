@@ -73,8 +73,8 @@ def _structured(proto: sampling_pb2.SamplingParams) -> StructuredOutput | None:
 def _check_schema(text: str) -> None:
     try:
         schema = json.loads(text)
-    except ValueError as error:
-        cause = f"is no JSON: {error}"
+    except (ValueError, RecursionError) as error:
+        cause = f"is no JSON, or too deep: {error}"
         raise InvalidRequest(cause, field="sampling.structured_output", help="send a JSON schema") from None
     if not isinstance(schema, dict | bool):
         raise InvalidRequest("is no schema", field="sampling.structured_output", help="send an object")

@@ -26,6 +26,7 @@ VOCABULARY = 100
         (SamplingParams(logit_bias=[LogitBias(token_id=1, bias=1)] * 2), "logit_bias"),
         (SamplingParams(structured_output=Output(json_schema="{")), "structured_output"),
         (SamplingParams(structured_output=Output(json_schema="[1]")), "structured_output"),
+        (SamplingParams(structured_output=Output(json_schema="[" * 60_000)), "structured_output"),
         (SamplingParams(structured_output=Output(regex="")), "structured_output"),
         (SamplingParams(structured_output=Output(choice=Choices())), "structured_output"),
         (SamplingParams(structured_output=Output(grammar="x" * 70_000)), "structured_output"),
