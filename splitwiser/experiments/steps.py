@@ -11,7 +11,7 @@ from splitwiser.telemetry.timeline import read_timeline
 FLUSH_S = 0.5
 """A timeline's writer brings its records to the file within this."""
 KEPT_MS = 4000.0
-MOST_STEPS = 1500
+MOST_STEPS = 400
 MOST_POINTS = 250
 
 

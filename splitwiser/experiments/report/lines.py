@@ -19,9 +19,9 @@ def lines(result: Result, metric: str) -> Any | None:
     figure = _lines(result, metric, points, varied[0]) if numeric else _bars(result, metric, points, varied)
     if not figure.data:
         return None
-    dressed(figure, unit(metric), height=340 if numeric else 360)
+    dressed(figure, unit(metric), height=360)
     # Below the words of a bar, which may stand in several lines.
-    return figure if numeric else figure.update_layout(legend_y=-0.25 - 0.08 * len(varied))
+    return figure.update_layout(legend_y=-0.3 if numeric else -0.25 - 0.08 * len(varied))
 
 
 def _lines(result: Result, metric: str, points: list[Point], varied: str) -> Any:
