@@ -40,6 +40,11 @@ class OwnedPages:
         return max(0, min(self._wanted - len(self._free), self.lent))
 
     @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for more than is free."""
+        return max(self._waiters[0][0] if self._waiters else 0, self._short) > len(self._free)
+
+    @property
     def surplus(self) -> int:
         """Free pages to lend now."""
         return 0 if self._keep is None else max(0, len(self._free) - max(self._wanted, self._keep))

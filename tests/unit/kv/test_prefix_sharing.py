@@ -31,8 +31,8 @@ class Stand:
         self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
         self.decode_pages = OwnedPages(self.ledger.acquire(DECODE, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
         self.lending = [
-            Lending(Lender(self, PREFILL), self.prefill_pages),
-            Lending(Lender(self, DECODE), self.decode_pages),
+            Lending(Lender(self, PREFILL), self.prefill_pages, pause_s=0),
+            Lending(Lender(self, DECODE), self.decode_pages, pause_s=0),
         ]
         self.hasher = PageHasher("layout", 7, PAGE_TOKENS)
         self.sharing = Sharing(self, self.decode_pages, self.hasher)
