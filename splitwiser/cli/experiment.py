@@ -64,7 +64,7 @@ def show_comparison(a: Path, b: Path) -> None:
 def show_report(place: Path) -> None:
     """Write the page again, then the tables."""
     result = read_result(place)
-    page = write_report(result, place if place.is_dir() else place.parent)
+    page = write_report(result, place) if place.is_dir() else write_report(result, place.parent, f"{place.stem}.html")
     _print(result)
     _say(f"report: {page}")
 

@@ -24,8 +24,8 @@ pre { background: #f6f6f6; padding: 1em; overflow: auto; } figure { margin: 1.5e
 """
 
 
-def write_report(result: Result, folder: Path) -> Path:
-    """Write FOLDER/report.html and return its path. Strings of the result reach it as text, never as markup."""
+def write_report(result: Result, folder: Path, name: str = FILE) -> Path:
+    """Write FOLDER/NAME and return its path. Strings of the result reach it as text, never as markup."""
     parts = [*_head(result), *_sides(result), *_figures(result), *metric_tables(result), *_foot(result)]
     body = "\n".join(parts)
     title = escape(f"{result.experiment} - Splitwiser")
@@ -33,7 +33,7 @@ def write_report(result: Result, folder: Path) -> Path:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
-    return write_whole(folder / FILE, page)
+    return write_whole(folder / name, page)
 
 
 def _head(result: Result) -> Iterator[str]:
