@@ -23,8 +23,15 @@ def _uncompressed_bytes(layer: Path) -> int:
         return int(count)
 
 
+def drop_unnamed(layout: Path) -> None:
+    """Takes out of the index what a newer image of the same name has replaced."""
+    index = _read(layout / "index.json")
+    index["manifests"] = [entry for entry in index["manifests"] if "annotations" in entry]
+    (layout / "index.json").write_text(json.dumps(index))
+
+
 def sizes_mb(layout: Path) -> dict[str, float]:
-    """Image name -> MB (10^6 bytes) of its layers. Removes the blobs that no image of the index needs any more."""
+    """Image name -> MB (10^6 bytes) of its layers. Removes the blobs that no image of the index needs."""
     sizes, needed = {}, set()
     for entry in _read(layout / "index.json")["manifests"]:
         manifest = _read(_blob(layout, entry["digest"]))
@@ -38,4 +45,6 @@ def sizes_mb(layout: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"image_size_mb": sizes_mb(Path(sys.argv[1]))}, indent=2))
+    folder = Path(sys.argv[1])
+    drop_unnamed(folder)
+    print(json.dumps({"image_size_mb": sizes_mb(folder)}, indent=2))

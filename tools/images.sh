@@ -58,8 +58,15 @@ for name in "$@"; do
             --target "$name" --tag "$image" --file containers/Containerfile .
         ;;
     esac
+    # Compressing the layers takes most of the time, so what is there already is not written again.
     # shellcheck disable=SC2086
-    buildah $store push --quiet "$image" "oci:$out:$image" >&2
+    id=$(buildah $store images --quiet --no-trunc "$image")
+    written=$cache/images.written-$name
+    if ! grep -q "\"$image\"" "$out/index.json" 2>/dev/null || [ "$(cat "$written" 2>/dev/null)" != "$out $id" ]; then
+        # shellcheck disable=SC2086
+        buildah $store push --quiet "$image" "oci:$out:$image" >&2
+        echo "$out $id" >"$written"
+    fi
     echo "$image built in $(($(date +%s) - start)) s" >&2
 done
 python3 tools/image_layout.py "$out"
