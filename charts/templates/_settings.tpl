@@ -62,7 +62,8 @@ tls:
   ca_file: /etc/splitwiser/tls/ca.crt
 {{- end }}
 store:
-  socket: /run/splitwiser-store/store.sock
+  {{- /* An emptyDir is root's and everybody's; the store makes a folder of its own in it. */}}
+  socket: /run/splitwiser-store/{{ if eq .Values.topology "pod" }}own/{{ end }}store.sock
   name: {{ include "splitwiser.fullname" . }}
 redis:
   url: {{ include "splitwiser.redisUrl" . | quote }}
