@@ -13,7 +13,7 @@ PROTOS := $(wildcard proto/splitwiser/v1/*.proto)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-vllm demo experiments test test-slow test-gpu test-chart test-vllm verify-vllm lint format style types imports spelling \
+.PHONY: help setup setup-vllm demo experiments test test-slow test-cluster test-gpu test-chart test-vllm verify-vllm lint format style types imports spelling \
 	images proto proto-check proto-lint docs lock hooks clean
 
 help: ## List the targets
@@ -39,6 +39,9 @@ test: setup ## Run the tests (those marked slow apart); ARGS= goes to pytest
 
 test-slow: setup ## Run the tests marked slow; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests -m slow $(ARGS)
+
+test-cluster: setup ## Run the tests that need a Kubernetes: on one made for them (needs root), or on that of KUBECONFIG
+	@tools/test-cluster.sh $(ARGS)
 
 test-gpu: setup ## Run the tests that need an NVIDIA GPU; ARGS= goes to pytest
 	$(BIN)/python -m pytest tests/gpu $(ARGS)

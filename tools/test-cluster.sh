@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs the cluster tests, with what is given to pytest. On the cluster of KUBECONFIG, which must have the images of `make images`
+# and localhost/splitwiser-redis, if that is set; else on one that is built and started here, and gone afterwards.
+# Called by `make test-cluster`. --packages prints the Debian packages that it needs, and no more.
+set -eu
+
+packages="buildah catatonit containerd containernetworking-plugins etcd-server iproute2 mmdebstrap nftables runc"
+if [ "${1:-}" = --packages ]; then
+    echo "$packages"
+    exit 0
+fi
+
+PATH=$(PYTHON=.venv/bin/python tools/kube-tools.sh):$PATH
+export PATH SPLITWISER_TEST_CLUSTER=1
+if [ -n "${KUBECONFIG:-}" ]; then
+    exec .venv/bin/python -m pytest tests/cluster "$@"
+fi
+
+if [ "$(id -u)" -ne 0 ]; then
+    printf 'A cluster needs namespaces, mounts and control groups of its own.\nhelp: run this as root, or name a cluster by KUBECONFIG\n' >&2
+    exit 1
+fi
+# shellcheck disable=SC2086
+if command -v dpkg >/dev/null && ! dpkg --status $packages >/dev/null 2>&1; then
+    printf 'Some of the Debian packages that the cluster is made of are missing.\nhelp: apt install --no-install-recommends %s\n' "$packages" >&2
+    exit 1
+fi
+binaries=$(tools/cluster/kubernetes/build.sh)
+tools/images.sh pause redis router store experiments
+.venv/bin/python -m tools.cluster --binaries "$binaries" -- .venv/bin/python -m pytest tests/cluster "$@"
