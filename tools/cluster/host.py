@@ -1,6 +1,7 @@
 """What a cluster has outside of its namespaces: control groups, settings of the kernel, the state folder."""
 
 import contextlib
+import fcntl
 import shutil
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from tools.cluster.layout import Layout
 
 CGROUPS = Path("/sys/fs/cgroup")
+LOCK = Path("/run/lock/splitwiser-cluster")
 # The kubelet sets these for the whole machine, whatever namespace it is in.
 KERNEL_SETTINGS = (
     "vm/overcommit_memory",
@@ -24,19 +26,22 @@ KERNEL_SETTINGS = (
 @contextlib.contextmanager
 def kept_as_it_was(layout: Layout) -> Iterator[None]:
     """Makes the cluster's control groups; afterwards nothing of the cluster is on the machine but its logs."""
-    settings = {Path("/proc/sys") / name: (Path("/proc/sys") / name).read_text() for name in KERNEL_SETTINGS}
-    groups = [root / layout.control_group for root in _hierarchies()]
-    for group in groups:
-        group.mkdir()
-    try:
-        yield
-    finally:
-        for path, text in settings.items():
-            if path.read_text() != text:
-                path.write_text(text)
+    with LOCK.open("w") as lock:
+        # One at a time: a second one would take the first one's settings of the kernel for the machine's.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        settings = {Path("/proc/sys") / name: (Path("/proc/sys") / name).read_text() for name in KERNEL_SETTINGS}
+        groups = [root / layout.control_group for root in _hierarchies()]
         for group in groups:
-            _remove_group(group)
-        shutil.rmtree(layout.state)
+            group.mkdir()
+        try:
+            yield
+        finally:
+            for path, text in settings.items():
+                if path.read_text() != text:
+                    path.write_text(text)
+            for group in groups:
+                _remove_group(group)
+            shutil.rmtree(layout.state)
 
 
 def wait(child: subprocess.Popen[bytes], patience_s: float = 60) -> int:
