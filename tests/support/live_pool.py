@@ -83,7 +83,8 @@ async def check_prefill_restarts_while_decode_runs(stack: RunningStack, max_toke
 
 
 async def check_decode_restarts_while_prefill_holds_granted_pages(stack: RunningStack) -> None:
-    prompts = [request(number, 900, 20) for number in range(8)]
+    # Beginnings that no other test has sent: each prompt then fills and grants all of its pages.
+    prompts = [request(number, 900, 20) for number in range(200, 208)]
     pages = 900 // stack.settings.pool.page_tokens
     async with Client(stack.address) as client:
         dead = kill(stack, "decode-0")
