@@ -11,8 +11,8 @@ from splitwiser.kv.layout import DTYPE_BYTES
 from splitwiser.text.model_files import ModelFiles
 from splitwiser.text.weight_headers import weight_shapes
 
-WORKING_BYTES = 3 * 2**30
-"""CUDA contexts, libraries' workspaces and activations of both phases together."""
+WORKING_BYTES = {"transformers": 3 * 2**30, "vllm": 4 * 2**30}
+"""By engine: CUDA contexts, libraries' workspaces, CUDA graphs and activations of both phases together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +21,17 @@ class Budget:
 
     weights_bytes: int
     pool_bytes: int
+    working_bytes: int
     free_bytes: int
 
     @property
     def needed_bytes(self) -> int:
-        return self.weights_bytes + self.pool_bytes + WORKING_BYTES
+        return self.weights_bytes + self.pool_bytes + self.working_bytes
 
     def __str__(self) -> str:
         return (
             f"GPU memory: weights {_gib(self.weights_bytes)} + pool {_gib(self.pool_bytes)} + work "
-            f"{_gib(WORKING_BYTES)} = {_gib(self.needed_bytes)} GiB of {_gib(self.free_bytes)} GiB free"
+            f"{_gib(self.working_bytes)} = {_gib(self.needed_bytes)} GiB of {_gib(self.free_bytes)} GiB free"
         )
 
     def check(self) -> None:
@@ -52,7 +53,7 @@ def budget(settings: Settings, free_bytes: int) -> Budget:
     tokens = settings.pool.pages * settings.pool.page_tokens
     config = files.read_json(files.require("config.json"))
     pool_elements = tokens * _elements_per_token(config | (config.get("text_config") or {}))
-    return Budget(elements * item_bytes, pool_elements * item_bytes, free_bytes)
+    return Budget(elements * item_bytes, pool_elements * item_bytes, WORKING_BYTES[settings.engine.kind], free_bytes)
 
 
 def _elements_per_token(config: Mapping[str, Any]) -> int:
