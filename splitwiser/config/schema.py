@@ -38,8 +38,7 @@ class EngineSettings(Section):
     step_timeout_s: Seconds = 120.0
     """Longest step of an engine. A worker whose step has not ended by then ends itself: its device is stuck."""
     batch_invariant: bool = False
-    """vllm on cuda: kernels whose result for a token does not hang on what else is in the batch, nor on the process.
-    Slower."""
+    """vllm on cuda: kernels whose result for a token does not hang on what else is in the batch. Slower."""
 
 
 class PoolSettings(Section):

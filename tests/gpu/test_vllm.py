@@ -62,7 +62,9 @@ def no_progress(model: str, stage: str, done: int, total: int) -> None:
 @pytest.mark.parametrize("zero_pool", [False, True])
 async def test_split_tokens_are_those_of_one_vllm_and_lost_kv_is_noticed(tmp_path: Path, zero_pool: bool) -> None:
     model = make_tiny(tmp_path / "model")
-    settings = Settings.model_validate({"engine": {**ENGINE, "model": str(model)}, "stack": PATIENT})
+    settings = Settings.model_validate(
+        {"engine": {**ENGINE, "model": str(model), "dtype": "float32"}, "stack": PATIENT}
+    )
     options = VerifyOptions(settings, requests=20, zero_pool=zero_pool, fail_fast=zero_pool)
     report = await run_verification(options, no_progress)
     (result,) = report.results

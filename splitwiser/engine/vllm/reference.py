@@ -18,8 +18,6 @@ class Reference:
         prepare_environment(engine)
         from vllm import LLM
 
-        from splitwiser.engine.vllm.settings import uncompiled
-
         self._llm: Any = LLM(
             engine.model,
             dtype=engine.dtype,
@@ -29,7 +27,7 @@ class Reference:
             kv_cache_memory_bytes=1,
             gpu_memory_utilization=0.001,
             skip_tokenizer_init=True,
-            **({"enforce_eager": True} if engine.device == "cpu" else {"compilation_config": uncompiled()}),
+            enforce_eager=engine.device == "cpu",
         )
         self._by_position = bool(self._llm.llm_engine.vllm_config.use_v2_model_runner)
 

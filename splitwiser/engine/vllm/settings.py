@@ -7,7 +7,7 @@ from vllm import EngineArgs
 from vllm.config import ModelConfig, VllmConfig
 from vllm.platforms import current_platform
 
-from splitwiser.config.schema import EngineSettings, Settings
+from splitwiser.config.schema import Settings
 from splitwiser.engine.base import Phase
 from splitwiser.engine.vllm.blocks import SCRATCH_PAGES, AsyncLentScheduler, LentScheduler
 from splitwiser.engine.vllm.weights import LOAD_FORMAT
@@ -70,22 +70,13 @@ def _engine_args(settings: Settings, phase: Phase) -> EngineArgs:
         load_format=LOAD_FORMAT,
         distributed_executor_backend="uni",
         disable_log_stats=True,
-        **(_on_a_gpu(settings.engine, phase) if settings.engine.device == "cuda" else _ON_A_CPU),
+        **(_on_a_gpu(phase) if settings.engine.device == "cuda" else _ON_A_CPU),
     )
 
 
-def _on_a_gpu(engine: EngineSettings, phase: Phase) -> dict[str, Any]:
-    compilation = uncompiled() if engine.batch_invariant else {"cudagraph_mode": _CUDA_GRAPHS[phase]}
-    return {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True, "compilation_config": compilation}
-
-
-def uncompiled() -> dict[str, Any]:
-    """vLLM's own kernels throughout.
-
-    What torch.compile makes of norms and activations is tuned by timing, in each process for itself: two processes may
-    then add up a row in different orders, however invariant the kernels of each are to its batch.
-    """
-    return {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY"}
+def _on_a_gpu(phase: Phase) -> dict[str, Any]:
+    graphs = {"cudagraph_mode": _CUDA_GRAPHS[phase]}
+    return {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True, "compilation_config": graphs}
 
 
 def _check_build(device: str) -> None:
