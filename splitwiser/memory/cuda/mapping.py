@@ -21,9 +21,9 @@ class Addresses:
         with device.current():
             reserved = device.driver.cuMemAddressReserve(self.mapped_bytes, 0, 0, 0)
             self.address = int(device.call("reserve addresses", reserved))
-        free = weakref.finalize(self, _free, device, self.address, self.mapped_bytes, self.pieces)
+        self._free = weakref.finalize(self, _free, device, self.address, self.mapped_bytes, self.pieces)
         # A process that ends leaves its mappings to the driver, whose library may be gone already.
-        free.atexit = False
+        self._free.atexit = False
 
     def map(self, handle: Any, size_bytes: int, *, offset: int = 0) -> None:
         """Put the memory of handle, all size_bytes of it, behind a part of the addresses."""
@@ -54,8 +54,13 @@ class CudaRange(Addresses):
 
     def __init__(self, device: Device, handle: Any, size_bytes: int, *, writable: bool) -> None:
         super().__init__(device, size_bytes)
-        self.map(handle, self.mapped_bytes)
-        self.allow(writable=writable)
+        try:
+            self.map(handle, self.mapped_bytes)
+            self.allow(writable=writable)
+        except BaseException:
+            # At once: the error's traceback would hold it for as long as somebody looks at that.
+            self._free()
+            raise
 
 
 class CudaMemory:
@@ -97,6 +102,8 @@ def _access(device: Device, *, writable: bool) -> Any:
 
 def _unmap(device: Device, pieces: list[tuple[int, int]]) -> None:
     driver = device.driver
+    if not pieces:
+        return
     with device.current():
         # Whatever still runs may read there: to unmap under it would be a fault that ends every process of the GPU.
         device.call("wait for the GPU", driver.cuCtxSynchronize())

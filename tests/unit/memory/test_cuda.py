@@ -86,7 +86,7 @@ def test_memory_that_an_array_looks_at_stays_mapped_until_that_is_gone(driver: N
     [
         ("cuMemAddressReserve", []),
         ("cuMemMap", ["cuMemAddressFree"]),
-        ("cuMemSetAccess", ["cuMemUnmap", "cuMemAddressFree"]),
+        ("cuMemSetAccess", ["cuCtxSynchronize", "cuMemUnmap", "cuMemAddressFree"]),
     ],
 )
 def test_a_step_that_fails_undoes_those_before_it(fails: str, undone: list[str], driver: NotingDriver) -> None:
