@@ -16,7 +16,7 @@ from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 from tests.support.stack import RunningStack, running_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-# 40 ms of prefill for each prompt: 25 requests a second are what can be done.
+# 40 ms of prefill for each prompt, which no cache remembers: 25 requests a second are what can be done.
 PROMPT, CAPACITY_PER_S = "x" * 200, 25
 MAX_QUEUE, IN_FLIGHT = 16, 4
 LINE_S = (MAX_QUEUE + IN_FLIGHT) / CAPACITY_PER_S
@@ -28,7 +28,8 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 def stack() -> Iterator[RunningStack]:
     sim = {"prefill_us_per_token": 200.0, "decode_step_us": 500.0, "decode_us_per_sequence": 1.0}
     router = {"listen": "127.0.0.1:0", "max_queue": MAX_QUEUE, "prefill_inflight": IN_FLIGHT}
-    with running_stack(sim=sim, router=router, prefill={"max_batch": 1}) as stack:
+    pool = {"prefix_cache": False}
+    with running_stack(sim=sim, router=router, prefill={"max_batch": 1}, pool=pool) as stack:
         yield stack
 
 
