@@ -165,11 +165,8 @@ class Decoded:
 class PrefillEngine(Protocol):
     """Turns prompts into pages and a first token."""
 
-    @property
-    def layout(self) -> PoolLayout: ...
-
-    @property
-    def pages(self) -> OwnedPages: ...
+    layout: PoolLayout
+    pages: OwnedPages
 
     @property
     def running_count(self) -> int:
@@ -196,11 +193,8 @@ class PrefillEngine(Protocol):
 class DecodeEngine(Protocol):
     """Continues adopted requests."""
 
-    @property
-    def layout(self) -> PoolLayout: ...
-
-    @property
-    def pages(self) -> OwnedPages: ...
+    layout: PoolLayout
+    pages: OwnedPages
 
     @property
     def running_count(self) -> int:

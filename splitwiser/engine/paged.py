@@ -28,21 +28,13 @@ class PagedPrefillEngine(PrefillEngine):
         observer: StepObserver,
         turn: Turn = UNDISTURBED,
     ) -> None:
-        self._layout = layout
-        self._pages = pages
+        self.layout = layout
+        self.pages = pages
         self._scheduler = PrefillScheduler(layout, pages, chunk_tokens=chunk_tokens, max_batch=max_batch)
         self._loop = StepLoop[PrefillChunk, Token | None](
             "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
         pages.on_freed(self._loop.wake)
-
-    @property
-    def layout(self) -> PoolLayout:
-        return self._layout
-
-    @property
-    def pages(self) -> OwnedPages:
-        return self._pages
 
     @property
     def running_count(self) -> int:
@@ -84,7 +76,7 @@ class PagedPrefillEngine(PrefillEngine):
     def _abandon(self, prompt: Prompt, outcome: "asyncio.Future[Prefilled | None]") -> None:
         # The cancellation may come when the result is there already: then nobody else knows of its pages.
         if outcome.done() and not outcome.exception() and (prefilled := outcome.result()):
-            self._pages.free(prefilled.pages)
+            self.pages.free(prefilled.pages)
         else:
             self._cancel(prompt)
 
@@ -102,20 +94,12 @@ class PagedDecodeEngine(DecodeEngine):
         observer: StepObserver,
         turn: Turn = UNDISTURBED,
     ) -> None:
-        self._layout = layout
-        self._pages = pages
+        self.layout = layout
+        self.pages = pages
         self._scheduler = DecodeScheduler(layout, max_batch=max_batch)
         self._loop = StepLoop[DecodeSlot, Token](
             "decode", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
-
-    @property
-    def layout(self) -> PoolLayout:
-        return self._layout
-
-    @property
-    def pages(self) -> OwnedPages:
-        return self._pages
 
     @property
     def running_count(self) -> int:

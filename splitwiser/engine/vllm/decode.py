@@ -65,21 +65,13 @@ class VllmDecodeEngine(DecodeEngine):
     def __init__(
         self, layout: PoolLayout, pages: OwnedPages, core: Core, *, max_batch: int, observer: StepObserver
     ) -> None:
-        self._layout = layout
-        self._pages = pages
+        self.layout = layout
+        self.pages = pages
         self._loop = CoreLoop("decode", core, observer)
         self._core = core
         self._seed = partial(request_seed, phase="decode", by_position=core.draws_by_position)
         self._max_batch = max_batch
         self._numbers = count()
-
-    @property
-    def layout(self) -> PoolLayout:
-        return self._layout
-
-    @property
-    def pages(self) -> OwnedPages:
-        return self._pages
 
     @property
     def running_count(self) -> int:
@@ -112,7 +104,7 @@ class VllmDecodeEngine(DecodeEngine):
 
     def _admission(self, job: DecodeJob) -> Admission:
         number = next(self._numbers)
-        needed = self._layout.pages_for(job.positions)
+        needed = self.layout.pages_for(job.positions)
         assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
         request = Request(
             request_id=f"{number}",

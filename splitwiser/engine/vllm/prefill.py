@@ -38,22 +38,14 @@ class VllmPrefillEngine(PrefillEngine):
     """All pages of a prompt are allocated before vLLM sees it; vLLM cuts it into chunks and packs those into steps."""
 
     def __init__(self, layout: PoolLayout, pages: OwnedPages, core: Core, observer: StepObserver) -> None:
-        self._layout = layout
-        self._pages = pages
+        self.layout = layout
+        self.pages = pages
         self._core = core
         self._loop = CoreLoop("prefill", core, observer)
         self._seed = partial(request_seed, phase="prefill", by_position=core.draws_by_position)
         self._waiting: list[Prompt] = []
         self._arrivals = 0
         pages.on_freed(self._admit)
-
-    @property
-    def layout(self) -> PoolLayout:
-        return self._layout
-
-    @property
-    def pages(self) -> OwnedPages:
-        return self._pages
 
     @property
     def running_count(self) -> int:
@@ -75,7 +67,7 @@ class VllmPrefillEngine(PrefillEngine):
         """As the Protocol says; raises InvalidRequest, PromptTooLong, and Draining or WorkerLost at the end."""
         if not job.token_ids:
             raise InvalidRequest("the prompt is empty", help="send at least one token", field="token_ids")
-        self._pages.require(self._layout.pages_for(len(job.token_ids)))
+        self.pages.require(self.layout.pages_for(len(job.token_ids)))
         self._arrivals += 1
         rank, request = (job.priority, self._arrivals), self._request(job, self._arrivals)
         await self._core.grammars.prepare(request, job.token_ids[len(job.token_ids) - job.first_index :])
@@ -94,16 +86,16 @@ class VllmPrefillEngine(PrefillEngine):
         # Strictly in order: a short prompt that overtook would keep a long one waiting for ever.
         while self._waiting:
             job = self._waiting[0].job
-            count = self._layout.pages_for(len(job.token_ids)) - len(job.shared)
-            if not self._pages.can_allocate(count):
+            count = self.layout.pages_for(len(job.token_ids)) - len(job.shared)
+            if not self.pages.can_allocate(count):
                 return
-            self._enter(self._waiting.pop(0), self._pages.allocate(count))
+            self._enter(self._waiting.pop(0), self.pages.allocate(count))
 
     def _enter(self, prompt: Prompt, pages: tuple[int, ...]) -> None:
         shared = prompt.job.shared
         prompt.member = Member(
             prompt.job.request_id,
-            Admission(prompt.request, (*shared, *pages), len(shared) * self._layout.page_tokens),
+            Admission(prompt.request, (*shared, *pages), len(shared) * self.layout.page_tokens),
             partial(_take_step, prompt),
             partial(self._end, prompt, pages),
         )
@@ -127,7 +119,7 @@ class VllmPrefillEngine(PrefillEngine):
 
     def _end(self, prompt: Prompt, pages: tuple[int, ...]) -> None:
         if prompt.first_token is None or prompt.outcome.done():
-            self._pages.free(pages)
+            self.pages.free(pages)
             resolve(prompt.outcome, None)
         else:
             resolve(prompt.outcome, Prefilled(prompt.first_token, pages, tuple(prompt.chunks), prompt.logprobs))
@@ -143,7 +135,7 @@ class VllmPrefillEngine(PrefillEngine):
         # The cancellation may come when the result is there already: then nobody else knows of its pages.
         outcome = prompt.outcome
         if outcome.done() and not outcome.exception() and (prefilled := outcome.result()):
-            self._pages.free(prefilled.pages)
+            self.pages.free(prefilled.pages)
         else:
             self._cancel(prompt)
 
