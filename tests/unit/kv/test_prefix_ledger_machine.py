@@ -1,7 +1,5 @@
 """Random prompts that share beginnings: nobody ever reads a page that holds something else, whoever dies when."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from random import Random
 
 import pytest
@@ -20,6 +18,7 @@ from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.owner import Counts, Owner, Role
 from splitwiser.kv.prefix_ledger import PrefixLedger
 from splitwiser.kv.readers import Reader
+from tests.unit.kv.prefix_model import PoolModel, Request, hash_of, state_of
 
 PAGES = 24
 LAYOUT = "layout"
@@ -40,87 +39,24 @@ OPERATIONS = {
     "crash": 1,
 }
 """What may happen, and how often."""
-Text = tuple[str, ...]
-"""What a page holds: the words of its own page and of all before it."""
-
-
-@dataclass
-class Request:
-    """What the model knows of one request. own: its pages that are in some worker's set or in its grant."""
-
-    id: str
-    text: Text
-    has_tail: bool
-    prefill: Owner
-    shared: tuple[int, ...]
-    need: int
-    own: list[int] = field(default_factory=list)
-    handle: KvHandle | None = None
-    decode: Owner | None = None
-    prompt_is_shared: bool = False
-
-    @property
-    def holder(self) -> object:
-        """Whose its own pages are."""
-        return self.decode or self.handle
 
 
 class PrefixMachine(RuleBasedStateMachine):
-    """holder: an owner, a handle, None (free) or "index"; content: what was written to each page last."""
+    """Does one thing after another to the ledger, and tells the model."""
 
     @initialize()
     def start(self) -> None:
         self.ledger = PrefixLedger("store", 1, PAGES, LAYOUT)
-        self.holder: dict[int, object] = dict.fromkeys(range(PAGES))
-        self.content: dict[int, Text] = dict.fromkeys(range(PAGES), ("zeros",))
-        self.index: dict[Text, int] = {}
+        self.model = PoolModel(PAGES)
         self.owners = [Owner(index, role) for index, role in enumerate([Role.PREFILL, Role.DECODE] * 2)]
-        self.requests: dict[str, Request] = {}
         self.in_line: list[tuple[Request, int]] = []
         self.gone: list[KvHandle] = []
         self.grants = self.claims = self.next_id = 0
         for who in range(4):
             self.acquire_for(self.owners[who], 6)
 
-    # What the model knows.
-
-    def held_by(self, holder: object) -> list[int]:
-        return [page for page, of in self.holder.items() if of == holder]
-
-    def spare(self, owner: Owner) -> list[int]:
-        """The owner's pages that no request of its own has."""
-        busy = {page for request in self.requests.values() for page in request.own}
-        return [page for page in self.held_by(owner) if page not in busy]
-
-    def readers(self) -> dict[int, int]:
-        """How many requests read each shared page."""
-        pins: dict[int, int] = {}
-        for request in self.requests.values():
-            for page in request.shared:
-                pins[page] = pins.get(page, 0) + 1
-        return pins
-
-    def waiting(self) -> set[int]:
-        """Shared pages of requests that decode has not claimed."""
-        return {page for request in self.requests.values() if not request.decode for page in request.shared}
-
-    def move(self, pages: Sequence[int], to: object) -> None:
-        for page in pages:
-            if self.holder[page] == "index":
-                assert page not in self.readers(), "a page was evicted under a reader"
-                del self.index[self.content[page]]
-            self.holder[page] = to
-
-    def enter(self, pages: Sequence[int], taken: Sequence[int]) -> None:
-        """These pages were offered to the index: those whose text is new must have been taken."""
-        new = [page for page in pages if self.content[page] not in self.index]
-        assert sorted(taken) == sorted(new)
-        for page in new:
-            self.index[self.content[page]] = page
-            self.holder[page] = "index"
-
     def pick(self, state: str) -> Request | None:
-        found = [request for request in self.requests.values() if state_of(request) == state]
+        found = [request for request in self.model.requests.values() if state_of(request) == state]
         return self.random.choice(found) if found else None
 
     # What may happen.
@@ -137,21 +73,21 @@ class PrefixMachine(RuleBasedStateMachine):
         self.acquire_for(self.random.choice(self.owners), self.random.randrange(5))
 
     def acquire_for(self, owner: Owner, count: int) -> None:
-        idle = [page for page in self.held_by("index") if page not in self.readers()]
+        idle = [page for page in self.model.held_by("index") if page not in self.model.readers()]
         pages = self.ledger.acquire(owner, count)
-        assert len(pages) == min(count, len(self.held_by(None)) + len(idle))
-        self.move(pages, owner)
+        assert len(pages) == min(count, len(self.model.held_by(None)) + len(idle))
+        self.model.move(pages, owner)
 
     def scribble(self) -> None:
         """A worker may write to whatever is its own and no request's."""
-        if spare := self.spare(self.random.choice(self.owners)):
-            self.content[self.random.choice(spare)] = ("scribble",)
+        if spare := self.model.spare(self.random.choice(self.owners)):
+            self.model.content[self.random.choice(spare)] = ("scribble",)
 
     def release(self) -> None:
         owner = self.random.choice(self.owners)
-        pages = self.spare(owner)[:1]
+        pages = self.model.spare(owner)[:1]
         self.ledger.release(owner, pages)
-        self.move(pages, None)
+        self.model.move(pages, None)
 
     def look_up(self) -> None:
         owner, limit = self.random.choice(self.owners[::2]), self.random.choice([0, 2, 12, 12])
@@ -172,56 +108,56 @@ class PrefixMachine(RuleBasedStateMachine):
         words, has_tail, need, owner = request.text, request.has_tail, request.need, request.prefill
         texts = [tuple(words[: end + 1]) for end in range(len(words))]
         reader = Reader(b"root", tuple(map(hash_of, texts)), (7,) if has_tail else (), need)
-        before = self.waiting()
+        before = self.model.waiting()
         shared = self.ledger.look_up(owner, request.id, reader, limit, DUE)
         if shared is None:
             assert need + len(before) > DUE
             self.in_line.append((request, limit))
             return
-        assert [self.content[page] for page in shared] == texts[: len(shared)]
+        assert [self.model.content[page] for page in shared] == texts[: len(shared)]
         known = 0
-        while known < len(texts) - (not has_tail) and texts[known] in self.index:
+        while known < len(texts) - (not has_tail) and texts[known] in self.model.index:
             known += 1
         assert len(shared) <= known
         after = before | set(shared)
         assert len(after) <= max(limit, len(before))
-        waiting = [*self.requests.values(), *(each for each, _ in self.in_line)]
+        waiting = [*self.model.requests.values(), *(each for each, _ in self.in_line)]
         needs = [need, *(request.need for request in waiting if not request.decode)]
         assert shared == () or len(after) + max(needs) <= DUE
         request.shared = shared
-        self.requests[request.id] = request
+        self.model.requests[request.id] = request
 
     def forget(self) -> None:
         if request := self.pick("looking"):
             self.ledger.forget(request.prefill, request.id)
-            del self.requests[request.id]
+            del self.model.requests[request.id]
 
     def grant(self) -> None:
         request = self.pick("looking")
         if request is None:
             return
         needed = len(request.text) + request.has_tail - len(request.shared)
-        spare = self.spare(request.prefill)
+        spare = self.model.spare(request.prefill)
         if len(spare) < needed:
             return
         request.own = self.random.sample(spare, needed)
         for number, page in enumerate(request.own, len(request.shared)):
             full = number < len(request.text)
-            self.content[page] = request.text[: number + 1] if full else ("tail", request.id)
+            self.model.content[page] = request.text[: number + 1] if full else ("tail", request.id)
         request.handle = self.ledger.grant(request.prefill, request.id, request.own, 1, LAYOUT)
         assert request.handle.shared == request.shared
         self.grants += 1
-        self.move(request.own, request.handle)
+        self.model.move(request.own, request.handle)
 
     def claim(self) -> None:
         request, owner = self.pick("granted"), self.random.choice(self.owners[1::2])
-        if request is None or request.handle is None or len(self.spare(owner)) < len(request.own):
+        if request is None or request.handle is None or len(self.model.spare(owner)) < len(request.own):
             return
-        give = self.random.sample(self.spare(owner), len(request.own))
+        give = self.random.sample(self.model.spare(owner), len(request.own))
         self.ledger.claim(owner, request.handle, give)
         self.claims += 1
-        self.move(give, request.prefill)
-        self.move(request.own, owner)
+        self.model.move(give, request.prefill)
+        self.model.move(request.own, owner)
         request.decode = owner
         self.gone.append(request.handle)
 
@@ -230,9 +166,9 @@ class PrefixMachine(RuleBasedStateMachine):
         if request is None or request.handle is None:
             return
         pages = self.ledger.withdraw(request.prefill, request.id, request.handle.epoch)
-        self.move(pages, request.prefill)
+        self.model.move(pages, request.prefill)
         self.gone.append(request.handle)
-        del self.requests[request.id]
+        del self.model.requests[request.id]
 
     def claim_again(self) -> None:
         if self.gone:
@@ -247,7 +183,7 @@ class PrefixMachine(RuleBasedStateMachine):
             self.ledger.share_prompt(request.prefill, request.id, request.handle.epoch)
         shared = self.ledger.share_prompt(request.decode, request.id, request.handle.epoch)
         full = len(request.text) - len(request.shared)
-        self.enter(request.own[:full], shared.pages)
+        self.model.enter(request.own[:full], shared.pages)
         assert shared.parent == (hash_of(request.text) if request.text else b"root")
         request.own = [page for page in request.own if page not in shared.pages]
         request.shared += shared.pages
@@ -257,31 +193,31 @@ class PrefixMachine(RuleBasedStateMachine):
         request = self.pick("decoding")
         if request is None or request.handle is None or request.decode is None:
             return
-        pages = self.spare(request.decode)[: self.random.randrange(4)]
+        pages = self.model.spare(request.decode)[: self.random.randrange(4)]
         text = request.text
         for page in pages:
-            text = self.content[page] = (*text, self.random.choice("aab"))
-        hashes = [hash_of(self.content[page]) for page in pages]
+            text = self.model.content[page] = (*text, self.random.choice("aab"))
+        hashes = [hash_of(self.model.content[page]) for page in pages]
         taken = self.ledger.share_answer(request.decode, request.id, request.handle.epoch, pages, hashes)
-        self.enter(pages, taken)
-        del self.requests[request.id]
+        self.model.enter(pages, taken)
+        del self.model.requests[request.id]
 
     def crash(self) -> None:
         who = self.random.randrange(4)
         owner = self.owners[who]
         ended = [
             request
-            for request in self.requests.values()
+            for request in self.model.requests.values()
             if request.decode == owner or (request.decode is None and request.prefill == owner)
         ]
         self.in_line = [entry for entry in self.in_line if entry[0].prefill != owner]
-        lost = self.held_by(owner)
+        lost = self.model.held_by(owner)
         for request in ended:
             if request.handle and not request.decode:
-                lost += self.held_by(request.handle)
-            del self.requests[request.id]
+                lost += self.model.held_by(request.handle)
+            del self.model.requests[request.id]
         assert self.ledger.drop(owner) == len(lost)
-        self.move(lost, None)
+        self.model.move(lost, None)
         self.next_id += 1
         self.owners[who] = Owner(self.next_id + 4, owner.role)
         self.acquire_for(self.owners[who], 6)
@@ -291,34 +227,24 @@ class PrefixMachine(RuleBasedStateMachine):
     @invariant()
     def every_request_reads_what_its_prompt_says(self) -> None:
         self.ledger.check()
-        for request in self.requests.values():
+        for request in self.model.requests.values():
             if request.handle is None or not request.prompt_is_shared:
                 pages = (*request.shared, *request.own)
-                texts = [self.content[page] for page in pages[: len(request.text)]]
+                texts = [self.model.content[page] for page in pages[: len(request.text)]]
                 assert texts == [request.text[: end + 1] for end in range(len(texts))]
 
     @invariant()
     def every_page_is_where_the_model_has_it(self) -> None:
         places = {"free": 0, "prefill": 0, "granted": 0, "decode": 0, "cached": 0, "shared": 0}
-        readers = self.readers()
-        for page, holder in self.holder.items():
+        readers = self.model.readers()
+        for page, holder in self.model.holder.items():
             if holder == "index":
                 places["shared" if page in readers else "cached"] += 1
-                assert self.index[self.content[page]] == page
+                assert self.model.index[self.model.content[page]] == page
             else:
                 places[holder.role.value if isinstance(holder, Owner) else "granted" if holder else "free"] += 1
         counts = self.ledger.counts()
         assert counts == Counts(PAGES, grants=self.grants, claims=self.claims, refusals=counts.refusals, **places)
-
-
-def state_of(request: Request) -> str:
-    if request.decode:
-        return "decoding"
-    return "granted" if request.handle else "looking"
-
-
-def hash_of(text: Text) -> bytes:
-    return "/".join(text).encode()
 
 
 @pytest.mark.parametrize(
