@@ -18,6 +18,7 @@ from splitwiser.config.schema import Settings
 from splitwiser.errors import SplitwiserError
 from splitwiser.mps.client import ClientShare
 from splitwiser.mps.daemon import own_daemon
+from splitwiser.mps.gpu import read_gpu
 from splitwiser.stack.child import ServiceStatus
 from splitwiser.stack.local import LocalStack
 
@@ -44,7 +45,7 @@ async def measure(settings: Settings) -> dict[str, Any]:
 
     async with LocalStack(settings, on_change=note) as stack:
         await generate(stack.address, 64, draw)
-        control = own_daemon(stack.settings.run_dir / "mps")
+        control = own_daemon(stack.settings.run_dir / "mps", read_gpu().uuid)
         pids = {name: stack.services[name].pid for name in ("prefill-0", "decode-0", "store")}
         events.clear()
         process = await asyncio.create_subprocess_exec(

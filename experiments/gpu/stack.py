@@ -59,7 +59,7 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
         idle = read_gpu()
         timings = [await generate(stack.address, PROMPT_TOKENS, draw) for _ in range(requests)]
         used = read_gpu()
-        control = own_daemon(stack.settings.run_dir / "mps")
+        control = own_daemon(stack.settings.run_dir / "mps", read_gpu().uuid)
         attached = [each.pid for each in clients(control)]
         workers = {name: stack.services[name].pid for name in ("prefill-0", "decode-0")}
         attach = await probe(stack.settings, control, "experiments.gpu.attach")

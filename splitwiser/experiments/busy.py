@@ -12,6 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from splitwiser.errors import StartupError
+from splitwiser.mps.gpu import read_gpu
+
 EVERY_S = 0.1
 Series = dict[str, list[tuple[float, float]]]
 Probe = Callable[[], dict[str, float]]
@@ -70,9 +73,10 @@ def _gpu_probe() -> Probe | None:
         return None
     try:
         pynvml.nvmlInit()
-        device = pynvml.nvmlDeviceGetHandleByIndex(0)
+        # NVML numbers all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES leaves.
+        device = pynvml.nvmlDeviceGetHandleByUUID(read_gpu().uuid)
         return _gpm_probe(pynvml, device) or _utilization_probe(pynvml, device)
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError, StartupError):
         return None
 
 

@@ -1,8 +1,11 @@
 """Owns the models of experiments: random weights of a named shape, made once and kept."""
 
+import asyncio
+import fcntl
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from splitwiser.errors import ConfigurationError, StartupError
@@ -11,6 +14,7 @@ from splitwiser.experiments.definition import Definition, merged
 from splitwiser.stack.process import Process
 
 KEPT = Path("runs/models")
+POLL_S = 0.2
 MODULE = "splitwiser.engine.transformers.random_model"
 
 
@@ -32,10 +36,11 @@ async def _made(model: str, dtype: str, folder: Path, say: Callable[[str], None]
         cause = f"is {model!r}, which {folder / SHAPES} does not have"
         raise ConfigurationError(cause, field="model", help="name a shape of that file, a folder or an id")
     place = kept(f"{model}-{dtype}")
-    if not is_elsewhere(str(place)):
-        say(f"making random weights of the shape {model}")
-        fields = {name: value for name, value in shape.items() if name != "architecture"}
-        await _make(place, shape["architecture"], dtype, fields)
+    async with _one_at_a_time(place):
+        if not is_elsewhere(str(place)):
+            say(f"making random weights of the shape {model}")
+            fields = {name: value for name, value in shape.items() if name != "architecture"}
+            await _make(place, shape["architecture"], dtype, fields)
     return str(place)
 
 
@@ -48,6 +53,23 @@ def kept(name: str) -> Path:
 def is_elsewhere(model: str) -> bool:
     """Whether it is a folder, or looks like an id of the hub."""
     return Path(model).is_dir() or (model.count("/") == 1 and not model.startswith(("/", ".")))
+
+
+@asynccontextmanager
+async def _one_at_a_time(place: Path) -> AsyncIterator[None]:
+    """Experiments that start together on several GPUs want the same weights: one makes them, the others wait."""
+    with place.with_suffix(".lock").open("w") as file:
+        while not _locked(file.fileno()):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _make(place: Path, architecture: str, dtype: str, fields: dict[str, object]) -> None:

@@ -26,21 +26,27 @@ BUSY_WAIT_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A control daemon by its two folders; whether it runs is another question."""
+    """A control daemon by its two folders; whether it runs is another question.
+
+    gpu_uuid: the one GPU that it serves and its clients use. A daemon numbers the GPUs that it sees from 0, so by a
+    number daemon and clients would mean different ones; a UUID means the same to both. Empty: all, by their numbers.
+    """
 
     pipe_dir: Path
     log_dir: Path
+    gpu_uuid: str = ""
 
     @classmethod
-    def of_environment(cls, environ: Mapping[str, str]) -> "Control":
+    def of_environment(cls, environ: Mapping[str, str], gpu_uuid: str = "") -> "Control":
         """The daemon that a CUDA process with this environment would attach to."""
         pipe_dir = Path(environ.get(PIPE_VARIABLE) or DEFAULT_PIPE_DIR)
-        return cls(pipe_dir, Path(environ.get(LOG_VARIABLE) or pipe_dir))
+        return cls(pipe_dir, Path(environ.get(LOG_VARIABLE) or pipe_dir), gpu_uuid)
 
     @property
     def variables(self) -> dict[str, str]:
-        """What leads a process to this daemon."""
-        return {PIPE_VARIABLE: str(self.pipe_dir), LOG_VARIABLE: str(self.log_dir)}
+        """What leads a process to this daemon, and to its GPU."""
+        folders = {PIPE_VARIABLE: str(self.pipe_dir), LOG_VARIABLE: str(self.log_dir)}
+        return folders | only_gpu(self.gpu_uuid)
 
     def is_running(self) -> bool:
         """Whether a daemon answers."""
@@ -81,7 +87,7 @@ class Control:
 
     @property
     def _environment(self) -> dict[str, str]:
-        # A daemon that saw one GPU alone would number it 0, and a client that asks for number 1 would find none.
+        # What the caller's number means to the daemon, it would not mean to a client.
         return {name: value for name, value in os.environ.items() if name != GPUS_VARIABLE} | self.variables
 
     def _patiently(self, line: str) -> "subprocess.CompletedProcess[str]":
@@ -104,6 +110,11 @@ class Control:
             check=False,
             env=self._environment,
         )
+
+
+def only_gpu(uuid: str) -> dict[str, str]:
+    """Variables of a process that shall see this GPU alone, whatever its number; none for an empty UUID."""
+    return {GPUS_VARIABLE: uuid} if uuid else {}
 
 
 def _said(done: "subprocess.CompletedProcess[str]") -> str:

@@ -18,20 +18,23 @@ ROOT = 0
 
 
 @asynccontextmanager
-async def mps_daemon(named: str, folder: Path, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Control]:
+async def mps_daemon(
+    named: str, folder: Path, environ: Mapping[str, str] = os.environ, *, gpu_uuid: str = ""
+) -> AsyncIterator[Control]:
     """A daemon that answers, for the length of the block.
 
     named, or else the environment, says which running one to use; it stays. With neither, one of this user's own runs
-    under folder, found if a killed stack left it there, and ends with the block. Raises StartupError.
+    under folder, found if a killed stack left it there, and ends with the block. It serves the GPU of that UUID alone,
+    or all of them without one. Raises StartupError.
     """
     require_binary()
     existing = named or environ.get(PIPE_VARIABLE, "")
     if existing:
-        control = Control.of_environment({**environ, PIPE_VARIABLE: existing})
+        control = Control.of_environment({**environ, PIPE_VARIABLE: existing}, gpu_uuid)
         await asyncio.to_thread(check_usable, control)
         yield control
         return
-    control = own_daemon(folder)
+    control = own_daemon(folder, gpu_uuid)
     try:
         await _start(control)
         yield control
@@ -39,9 +42,9 @@ async def mps_daemon(named: str, folder: Path, environ: Mapping[str, str] = os.e
         await asyncio.to_thread(control.quit, QUIT_GRACE_S)
 
 
-def own_daemon(folder: Path) -> Control:
+def own_daemon(folder: Path, gpu_uuid: str = "") -> Control:
     """Where a daemon of one's own lives under folder."""
-    return Control(folder / "pipe", folder / "log")
+    return Control(folder / "pipe", folder / "log", gpu_uuid)
 
 
 def check_usable(control: Control) -> None:

@@ -28,7 +28,10 @@ class Gpu:
 
 
 def read_gpu() -> Gpu:
-    """The GPU that a stack would use. Raises StartupError when there is none, or no nvidia-smi to ask."""
+    """The GPU that a stack uses: the first of CUDA_VISIBLE_DEVICES, by nvidia-smi's number or by UUID.
+
+    Raises StartupError when there is none, or no nvidia-smi to ask.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     chosen = visible.split(",")[0].strip() if visible is not None else ""
     if visible is not None and not chosen:
@@ -38,10 +41,12 @@ def read_gpu() -> Gpu:
         raise StartupError("nvidia-smi lists no GPU", help=_NOT_THERE)
     if chosen.startswith("MIG-"):
         raise _mig(gpus[0].name)
-    for gpu in gpus:
-        if chosen in ("", str(gpu.index)) or gpu.uuid.startswith(chosen):
-            return gpu
-    raise StartupError(f"CUDA_VISIBLE_DEVICES names {chosen}, nvidia-smi lists no such GPU", help="correct it")
+    found = [gpu for gpu in gpus if chosen in ("", str(gpu.index)) or gpu.uuid.startswith(chosen)]
+    if not found or (chosen and len(found) > 1):
+        there = "; ".join(f"{gpu.index}, {gpu.uuid}" for gpu in gpus)
+        which = "of which nvidia-smi lists several" if found else "and nvidia-smi lists no such GPU"
+        raise StartupError(f"CUDA_VISIBLE_DEVICES names {chosen}, {which}", help=f"name one of these: {there}")
+    return found[0]
 
 
 def check_shareable(gpu: Gpu, sharing: str) -> None:

@@ -52,7 +52,8 @@ def _gpu(settings: Settings) -> Iterator[Diagnosis]:
     except StartupError as error:
         yield Diagnosis("GPU", error.cause, ok=False, help=error.help)
         return
-    yield Diagnosis("GPU", f"{gpu.name}, {gpu.free_bytes / GIB:.1f} of {gpu.total_bytes / GIB:.1f} GiB free")
+    memory = f"{gpu.free_bytes / GIB:.1f} of {gpu.total_bytes / GIB:.1f} GiB free"
+    yield Diagnosis("GPU", f"{gpu.name}, number {gpu.index}, {memory}")
     yield Diagnosis("driver", gpu.driver)
     yield _ask("MIG and compute mode", lambda: _shareable(gpu, settings.gpu.sharing))
 
@@ -96,8 +97,16 @@ def daemon_of(settings: Settings) -> tuple[Control, bool]:
     """The daemon that a stack of these settings would use, and whether that is one of its own."""
     named = settings.gpu.mps_pipe_dir or os.environ.get(PIPE_VARIABLE, "")
     if named:
-        return Control.of_environment({**os.environ, PIPE_VARIABLE: named}), False
-    return own_daemon(RunDir(settings.run_dir.expanduser().absolute()).mps), True
+        return Control.of_environment({**os.environ, PIPE_VARIABLE: named}, _uuid()), False
+    return own_daemon(RunDir(settings.run_dir.expanduser().absolute()).mps, _uuid()), True
+
+
+def _uuid() -> str:
+    """The GPU's; empty where there is none, which is another question's answer."""
+    try:
+        return read_gpu().uuid
+    except StartupError:
+        return ""
 
 
 def _program() -> str:

@@ -1,14 +1,16 @@
 """Owns how a stack's phases come to share the GPU: the daemon, the gate, and what each phase's processes start with."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
 from splitwiser.config.schema import Settings
 from splitwiser.mps.client import ClientShare, without_mps
-from splitwiser.mps.control import Control
+from splitwiser.mps.control import Control, only_gpu
 from splitwiser.mps.daemon import mps_daemon
 from splitwiser.mps.gate import Finding, Shape, check_cap, measure_products, rows_up_to
+from splitwiser.mps.gpu import read_gpu
 from splitwiser.stack.run_dir import RunDir
 from splitwiser.stack.services import Environments
 from splitwiser.text.model_files import ModelFiles
@@ -22,15 +24,19 @@ FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 async def gpu_sharing(settings: Settings, run_dir: RunDir) -> AsyncIterator[Environments]:
     """Let both phases share the GPU as settings say, for the length of the block; on a CPU this is nothing.
 
-    Raises StartupError when there is no usable MPS daemon, or a cap does not pass the numeric gate.
+    Every process sees this one GPU alone. Raises StartupError when it is not there, when there is no usable MPS daemon,
+    or when a cap does not pass the numeric gate.
     """
     if settings.engine.device != "cuda":
         yield {}
-    elif settings.gpu.sharing != "mps":
-        alone = without_mps(run_dir.root)
+        return
+    # By its UUID from here on: a number means one thing to nvidia-smi, another to CUDA, a third to MPS.
+    uuid = (await asyncio.to_thread(read_gpu)).uuid
+    if settings.gpu.sharing != "mps":
+        alone = without_mps(run_dir.root) | only_gpu(uuid)
         yield {"prefill": alone, "decode": alone, "single": alone}
     else:
-        async with mps_daemon(settings.gpu.mps_pipe_dir, run_dir.mps) as control:
+        async with mps_daemon(settings.gpu.mps_pipe_dir, run_dir.mps, gpu_uuid=uuid) as control:
             await check_caps(settings, control)
             yield {phase: share.environment(control) for phase, share in shares(settings).items()}
 

@@ -129,8 +129,10 @@ async def _fault_the_gpu(stack: LocalStack) -> None:
     """By a third client of the same daemon."""
     from splitwiser.mps.client import ClientShare
     from splitwiser.mps.daemon import own_daemon
+    from splitwiser.mps.gpu import read_gpu
 
-    control = own_daemon(stack.settings.run_dir / "mps")
+    uuid = (await asyncio.to_thread(read_gpu)).uuid
+    control = own_daemon(stack.settings.run_dir / "mps", uuid)
     environment = {**os.environ, **ClientShare().environment(control)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", GPU_FAULT), env=environment, stderr=asyncio.subprocess.DEVNULL

@@ -23,7 +23,7 @@ async def test_a_machine_with_a_gpu_is_shown_as_a_table(splitwiser: Splitwiser) 
     path = f"{fake_gpu.FOLDER}{os.pathsep}{os.environ['PATH']}"
     ended = await splitwiser("doctor", "--gpu", PATH=path, FAKE_SMI=fake_gpu.H200, CUDA_VISIBLE_DEVICES="0")
     assert ended.code == 0, ended.output
-    assert "NVIDIA H200, 139.7 of 140.4 GiB free" in ended.output
+    assert "NVIDIA H200, number 0, 139.7 of 140.4 GiB free" in ended.output
     assert "splitwiser up --gpu" in ended.output
 
 

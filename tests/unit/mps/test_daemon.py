@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from splitwiser.errors import StartupError
+from splitwiser.mps.client import ClientShare
 from splitwiser.mps.control import PIPE_VARIABLE, Control
 from splitwiser.mps.daemon import mps_daemon
 
@@ -25,12 +26,14 @@ async def test_a_daemon_of_ones_own_runs_for_the_length_of_the_block(folder: Pat
     assert not control.is_running()
 
 
-async def test_it_sees_all_gpus_so_that_their_numbers_mean_the_same_to_its_clients(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("uuid", ["GPU-aaaaaaaa-0000", ""])
+async def test_it_serves_one_gpu_by_a_name_that_means_the_same_to_its_clients(
+    uuid: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    async with mps_daemon("", folder / "mps", environ={}) as control:
-        assert (control.log_dir / "control.log").read_text() == "GPUs: all\n"
+    async with mps_daemon("", folder / "mps", environ={}, gpu_uuid=uuid) as control:
+        assert (control.log_dir / "control.log").read_text() == f"GPUs: {uuid or 'all'}\n"
+        assert ClientShare().environment(control).get("CUDA_VISIBLE_DEVICES", "") == uuid
 
 
 async def test_one_that_a_killed_stack_left_is_found_and_ended(folder: Path) -> None:
@@ -45,8 +48,10 @@ async def test_one_that_a_killed_stack_left_is_found_and_ended(folder: Path) -> 
 async def test_a_named_daemon_is_used_and_left_running(by_setting: bool, running: Control, folder: Path) -> None:
     named = str(running.pipe_dir)
     environ = {} if by_setting else {PIPE_VARIABLE: named}
-    async with mps_daemon(named if by_setting else "", folder / "own", environ=environ) as control:
+    uuid = "GPU-aaaaaaaa-0000"
+    async with mps_daemon(named if by_setting else "", folder / "own", environ=environ, gpu_uuid=uuid) as control:
         assert control.pipe_dir == running.pipe_dir
+        assert control.variables["CUDA_VISIBLE_DEVICES"] == uuid, "its clients use this GPU, whatever it numbers it"
     assert running.is_running()
     assert not (folder / "own").exists()
 

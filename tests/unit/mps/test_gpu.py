@@ -10,7 +10,7 @@ from splitwiser.mps.gpu import check_shareable, read_gpu
 from tests.support import fake_gpu
 from tests.support.fake_gpu import H200
 
-OTHER = "1, GPU-aaaaaaaa-0000-0000-0000-000000000000, NVIDIA H200, 580.159.04, Default, [N/A], [N/A], [N/A]"
+OTHER = "2, GPU-aaaaaaaa-0000-0000-0000-000000000000, NVIDIA H200, 580.159.04, Default, [N/A], [N/A], [N/A]"
 
 
 def test_the_first_gpu_is_read() -> None:
@@ -19,18 +19,30 @@ def test_the_first_gpu_is_read() -> None:
     assert (gpu.total_bytes, gpu.free_bytes) == (143771 * 2**20, 143100 * 2**20)
 
 
-@pytest.mark.parametrize(("visible", "index"), [("1", 1), ("GPU-aaaa", 1), ("0,1", 0)])
+@pytest.mark.parametrize(("visible", "index"), [("2", 2), ("GPU-aaaa", 2), ("0,2", 0), ("2,0", 2)])
 def test_cuda_visible_devices_chooses(visible: str, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gpu.install(monkeypatch, H200, OTHER)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert read_gpu().index == index
 
 
-@pytest.mark.parametrize(("visible", "cause"), [("", "is empty"), ("5", "names 5"), ("MIG-1234", "divided by MIG")])
+@pytest.mark.parametrize(
+    ("visible", "cause"),
+    [
+        ("", "is empty"),
+        ("1", "names 1, and nvidia-smi lists no such GPU"),
+        ("GPU-b", "names GPU-b, and nvidia-smi lists no such GPU"),
+        ("GPU-", "nvidia-smi lists several"),
+        ("MIG-1234", "divided by MIG"),
+    ],
+)
 def test_a_gpu_that_is_not_there_is_refused(visible: str, cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gpu.install(monkeypatch, H200, OTHER)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with pytest.raises(StartupError, match=cause):
+    with pytest.raises(StartupError, match=cause) as error:
         read_gpu()
+    if "names" in cause:
+        assert "2, GPU-aaaaaaaa" in error.value.help, "it says which there are"
 
 
 def test_no_driver_and_no_program_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

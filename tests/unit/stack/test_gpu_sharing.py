@@ -63,6 +63,30 @@ async def test_in_turns_no_phase_can_meet_a_daemon(run_dir: RunDir) -> None:
     assert list(run_dir.root.iterdir()) == []
 
 
+@pytest.mark.parametrize("sharing", ["mps", "time-slice"])
+async def test_of_several_gpus_workers_and_daemon_see_the_named_one_alone(
+    sharing: str, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = fake_gpu.H200.replace("0, GPU-d828b4f8", "3, GPU-aaaaaaaa")
+    fake_gpu.install(monkeypatch, fake_gpu.H200, other)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    uuid = other.split(", ")[1]
+    async with gpu_sharing(settings_of(run_dir, sharing=sharing), run_dir) as environments:
+        assert {each["CUDA_VISIBLE_DEVICES"] for each in environments.values()} == {uuid}
+        if sharing == "mps":
+            assert (run_dir.mps / "log" / "control.log").read_text() == f"GPUs: {uuid}\n"
+
+
+async def test_a_gpu_that_is_named_and_not_there_starts_no_daemon(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(StartupError, match="names 3, and nvidia-smi lists no such GPU"):
+        async with gpu_sharing(settings_of(run_dir), run_dir):
+            pytest.fail("started")
+    assert not own_daemon(run_dir.mps).is_running()
+
+
 async def test_on_a_cpu_nothing_is_shared(run_dir: RunDir) -> None:
     async with gpu_sharing(Settings(run_dir=run_dir.root), run_dir) as environments:
         assert environments == {}
@@ -127,7 +151,7 @@ def test_settings_that_cannot_be_meant_are_refused(section: dict[str, object], c
 
 async def test_the_doctor_finds_a_healthy_machine_and_starts_nothing(run_dir: RunDir, model: str) -> None:
     found = {each.question: each for each in await examine_gpu(settings_of(run_dir, model))}
-    assert found["GPU"].answer == "NVIDIA H200, 139.7 of 140.4 GiB free"
+    assert found["GPU"].answer == "NVIDIA H200, number 0, 139.7 of 140.4 GiB free"
     assert found["MPS daemon"].ok is None
     assert "weights 0.0 + pool" in found["memory"].answer
     assert not own_daemon(run_dir.mps).is_running()
