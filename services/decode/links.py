@@ -18,6 +18,12 @@ class Link:
         self._token_ids: list[int] = []
         self._logprobs: list[decode_pb2.StepLogprobs] = []
         self._filled = asyncio.Event()
+        self._ending = False
+
+    def end(self) -> None:
+        """Send what there is, then end the stream."""
+        self._ending = True
+        self._filled.set()
 
     def sink(self, stream_id: int) -> Callable[[int], None]:
         """Where the engine puts one request's tokens."""
@@ -39,11 +45,14 @@ class Link:
         yield decode_pb2.StreamStepsResponse()
         while True:
             await self._filled.wait()
+            if self._ending and not self._stream_ids:
+                return
             message = decode_pb2.StreamStepsResponse(
                 stream_ids=self._stream_ids, token_ids=self._token_ids, logprobs=self._logprobs
             )
             self._stream_ids, self._token_ids, self._logprobs = [], [], []
-            self._filled.clear()
+            if not self._ending:
+                self._filled.clear()
             yield message
 
 
@@ -52,6 +61,13 @@ class Links:
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
+        self._ended = False
+
+    def end(self) -> None:
+        """End every link, and those to come: no request is left whose tokens they could bring."""
+        self._ended = True
+        for link in self._links.values():
+            link.end()
 
     @contextmanager
     def open(self, link_id: str) -> Iterator[Link]:
@@ -59,6 +75,8 @@ class Links:
         if link_id in self._links:
             raise DuplicateRequest("the link is open already", field="link_id", help="draw a new link id")
         link = self._links[link_id] = Link()
+        if self._ended:
+            link.end()
         try:
             yield link
         finally:

@@ -29,6 +29,7 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         claims = Claims(worker.store, worker.pages, sharing.abandon if sharing else None)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)
+        links = Links()
         service = Service(
             decode_pb2.DESCRIPTOR.services_by_name["DecodeService"],
             decode_pb2_grpc.add_DecodeServiceServicer_to_server,
@@ -37,9 +38,10 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
                 claims,
                 sharing,
                 Reports(worker.registry, metrics.registry_failed),
-                Links(),
+                links,
                 reports.tracing,
                 metrics,
             ),
+            standing={"StreamSteps": links.end},
         )
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

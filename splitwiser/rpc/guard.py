@@ -11,6 +11,7 @@ from splitwiser.errors import DeadlineExceeded, InvalidRequest, SplitwiserError
 from splitwiser.rpc import status
 from splitwiser.rpc.admission import Admission
 from splitwiser.rpc.decoding import tolerant
+from splitwiser.rpc.requests import Requests
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
@@ -21,9 +22,16 @@ class Guard(grpc.aio.ServerInterceptor):
     kinds: the request class by full method name, such as /splitwiser.v1.InferenceService/Generate.
     """
 
-    def __init__(self, kinds: dict[str, type[message.Message]], admission: Admission, max_metadata_bytes: int) -> None:
+    def __init__(
+        self,
+        kinds: dict[str, type[message.Message]],
+        admission: Admission,
+        requests: Requests,
+        max_metadata_bytes: int,
+    ) -> None:
         self._kinds = kinds
         self._admission = admission
+        self._requests = requests
         self._max_metadata_bytes = max_metadata_bytes
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
@@ -47,7 +55,7 @@ class Guard(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> Any:
             try:
                 self._check(request, context, metadata_bytes)
-                with self._admission.admit(method):
+                with self._admission.admit(method), self._requests.call(method):
                     return await inner(request, context)
             except SplitwiserError as error:
                 await status.abort(context, error)

@@ -4,8 +4,10 @@ Readiness is asked for as "" or by a service's name. Liveness depends on this pr
 peers, nor on whether it drains, so that nobody restarts a process for the faults of another.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -18,12 +20,36 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 LIVENESS = "liveness"
 
 
+class _Answers(health.aio.HealthServicer):  # type: ignore[misc]
+    """Whose watches can be ended: of itself a watch lasts until its caller goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ended = asyncio.Event()
+
+    def end_watches(self) -> None:
+        """End them all, as well as those to come."""
+        self._ended.set()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
+        watching = asyncio.create_task(super().Watch(request, context))
+        ended = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait({watching, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (watching, ended):
+                task.cancel()
+            await asyncio.wait({watching, ended})
+        if not watching.cancelled():
+            watching.result()
+
+
 class Health:
     """What grpc.health.v1 answers for one process. Nothing serves until set_serving says so."""
 
     def __init__(self, services: Sequence[str] = ()) -> None:
         self._names = ("", *services)
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = _Answers()
         self._draining = False
         self.serving = False
         """What is answered for every service."""
@@ -47,6 +73,10 @@ class Health:
         """Say from now on that nothing new is taken."""
         self._draining = True
         await self.set_serving(False)
+
+    def end_watches(self) -> None:
+        """End the streams of those who follow this health: they would hold the end of a server that has drained."""
+        self._servicer.end_watches()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer on this server too."""

@@ -1,7 +1,7 @@
 """Owns the life of a gRPC server: address, health, reflection, the guard, and an end that drops nothing in flight."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from splitwiser.rpc.admission import Admission
 from splitwiser.rpc.guard import Guard
 from splitwiser.rpc.health import Health, health_listener
 from splitwiser.rpc.listen import ListenOptions, bind, refuse_open_plaintext
+from splitwiser.rpc.requests import Requests
 
 DEFAULT_OPTIONS = ListenOptions()
 
@@ -26,6 +27,12 @@ class Service:
     descriptor: descriptor.ServiceDescriptor
     register: Callable[[Any, Any], None]
     servicer: object
+    standing: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    """Methods whose calls last as long as their caller stays connected, and what ends them all, now and to come."""
+
+    def path(self, method: str) -> str:
+        """A method's full name, such as /splitwiser.v1.InferenceService/Generate."""
+        return f"/{self.descriptor.full_name}/{method}"
 
 
 @dataclass
@@ -35,8 +42,11 @@ class Server:
     grpc_server: grpc.aio.Server
     health: Health
     address: str
+    requests: Requests
     lame_duck_s: float
     grace_s: float
+    standing: Sequence[Callable[[], None]] = ()
+    """What ends the calls that would last until their callers go."""
     companions: list[Callable[[float], Awaitable[None]]] = field(default_factory=list)
     """What drains at the same time, such as a server of another protocol; each is told grace_s."""
     _drained: bool = field(default=False, init=False)
@@ -47,13 +57,24 @@ class Server:
 
     async def drain(self) -> None:
         """Say that nothing new is taken, take it for another lame_duck_s from those who have not heard, give calls in
-        flight grace_s to end, then cancel them. A second call does nothing."""
+        flight grace_s to end, then cancel them. Standing calls end with the last request. Again does nothing."""
         if self._drained:
             return
         self._drained = True
         await self.health.drain()
         await asyncio.sleep(self.lame_duck_s)
-        await asyncio.gather(self.grpc_server.stop(self.grace_s), *(drain(self.grace_s) for drain in self.companions))
+        stopping = asyncio.create_task(self.grpc_server.stop(self.grace_s))
+        standing = asyncio.create_task(self._end_standing())
+        try:
+            await asyncio.gather(stopping, *(drain(self.grace_s) for drain in self.companions))
+        finally:
+            standing.cancel()
+
+    async def _end_standing(self) -> None:
+        """A link or a watch that nothing more can come by must not hold the end for the whole of grace_s."""
+        await self.requests.gone()
+        for end in (*self.standing, self.health.end_watches):
+            end()
 
 
 @asynccontextmanager
@@ -70,7 +91,9 @@ async def serve(
     limits: most calls in flight by full method name. Raises StartupError when the address cannot be bound.
     """
     refuse_open_plaintext(address, options)
-    guard = Guard(_request_kinds(services), Admission(limits or {}), max_metadata_bytes)
+    standing = {service.path(method): end for service in services for method, end in service.standing.items()}
+    requests = Requests(standing)
+    guard = Guard(_request_kinds(services), Admission(limits or {}), requests, max_metadata_bytes)
     grpc_server = grpc.aio.server(interceptors=[guard], options=options.grpc_options)
     names = [service.descriptor.full_name for service in services]
     for service in services:
@@ -81,7 +104,8 @@ async def serve(
     await state.start()
     async with health_listener(options.health_address, state):
         bound = bind(grpc_server, address, options.tls)
-        server = Server(grpc_server, state, bound, options.lame_duck_s, options.grace_s)
+        ends = tuple(standing.values())
+        server = Server(grpc_server, state, bound, requests, options.lame_duck_s, options.grace_s, ends)
         await grpc_server.start()
         try:
             yield server
@@ -91,7 +115,7 @@ async def serve(
 
 def _request_kinds(services: list[Service]) -> dict[str, type[message.Message]]:
     return {
-        f"/{service.descriptor.full_name}/{method.name}": message_factory.GetMessageClass(method.input_type)
+        service.path(method.name): message_factory.GetMessageClass(method.input_type)
         for service in services
         for method in service.descriptor.methods
     }

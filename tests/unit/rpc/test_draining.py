@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from splitwiser.rpc.client import Client, open_channel
+from splitwiser.rpc.client import Client, open_channel, open_stream
 from splitwiser.rpc.listen import ListenOptions
-from splitwiser.rpc.server import serve
+from splitwiser.rpc.server import Service, serve
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
+from tests.support.waiting import until
 from tests.unit.rpc.test_server import Echo, service
 
 
@@ -51,3 +53,52 @@ async def test_an_old_connection_is_left_for_a_new_one_and_its_calls_go_on() -> 
             assert await client.tokenize("x") == [1]
         assert await long == [100]
     assert len(set(slow.peers)) > 2
+
+
+class Standing(Slow):
+    """Generate is a stream that lasts until it is ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = asyncio.Event()
+
+    async def Generate(self, request: Any, context: Any) -> None:  # noqa: N802
+        await context.write(inference_pb2.GenerateResponse(text="open"))
+        await self.ended.wait()
+        await context.write(inference_pb2.GenerateResponse(text="last words"))
+
+
+def standing_service(servicer: Standing) -> Service:
+    plain = service(servicer)
+    return Service(plain.descriptor, plain.register, servicer, standing={"Generate": servicer.ended.set})
+
+
+async def test_what_stands_open_ends_with_the_last_request(tmp_path: Path) -> None:
+    servicer, options = Standing(), ListenOptions(grace_s=30)
+    async with serve(f"unix:{tmp_path}/s.sock", [standing_service(servicer)], options=options) as server:
+        await server.set_serving(True)
+        async with Client(server.address) as client, open_channel(server.address) as channel:
+            watching = open_stream(health_pb2_grpc.HealthStub(channel).Watch, health_pb2.HealthCheckRequest())
+            async with watching as health, aclosing(client.generate(inference_pb2.GenerateRequest())) as link:
+                assert (await anext(health)).status == health_pb2.HealthCheckResponse.SERVING
+                assert (await anext(link)).text == "open"
+                request = asyncio.create_task(client.tokenize("x" * 60))
+                await until(lambda: bool(servicer.peers), 5)
+                started_s, draining = time.monotonic(), asyncio.create_task(server.drain())
+                assert (await anext(health)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert not servicer.ended.is_set()
+                assert await request == [60]
+                assert [message.text async for message in link] == ["last words"]
+                assert [answer async for answer in health] == []
+                await draining
+                assert 0.4 < time.monotonic() - started_s < 5
+
+
+async def test_nothing_that_stands_open_holds_an_idle_server(tmp_path: Path) -> None:
+    servicer, options = Standing(), ListenOptions(grace_s=30)
+    async with serve(f"unix:{tmp_path}/s.sock", [standing_service(servicer)], options=options) as server:
+        request = inference_pb2.GenerateRequest()
+        async with Client(server.address) as client, aclosing(client.generate(request)) as link:
+            assert (await anext(link)).text == "open"
+            async with asyncio.timeout(5):
+                await server.drain()
