@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.gpu.frontier import CONTEXT_TOKENS, LONGEST_ANSWER, PROMPT_TOKENS, STREAMS, Intervals
+from experiments.gpu.power import PowerMeter
 from splitwiser.config.schema import Settings
 from splitwiser.engine.vllm.environment import prepare_environment
 
@@ -91,10 +92,11 @@ class One:
         self._steps.clear()
         start_ns = time.monotonic_ns() + int(settle_s * 1e9)
         end_ns = start_ns + int(window_s * 1e9)
-        while time.monotonic_ns() < end_ns:
-            while len(self._prompts) < WAITING:
-                self._prompts.add(self._add(PROMPT_TOKENS, 1))
-            self._turn()
+        with PowerMeter() as meter:
+            while time.monotonic_ns() < end_ns:
+                while len(self._prompts) < WAITING:
+                    self._prompts.add(self._add(PROMPT_TOKENS, 1))
+                self._turn()
         tokens = sum(n for at_ns, n in self._steps if start_ns <= at_ns < end_ns)
         self.core.abort_requests([*started, *self._prompts])
         self._streams, self._prompts = {}, set()
@@ -104,6 +106,7 @@ class One:
             "chunk": chunk,
             "prefill_tokens_per_s": tokens / window_s,
             **intervals.result(start_ns, end_ns),
+            **meter.result(),
         }
 
 

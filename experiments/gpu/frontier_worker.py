@@ -1,7 +1,8 @@
 """One phase's engine under an endless load, without services around it; called by vllm_frontier.py.
 
-Run as `python -m experiments.gpu.frontier_worker SETTINGS.json PHASE`. Prints "ready", then one JSON line for each line
-of stdin: {"chunk": most prompt tokens of a step, "settle_s": time before the window, "window_s": its length}.
+Run as `python -m experiments.gpu.frontier_worker SETTINGS.json PHASE DECODE_SMS`, where the last is gpu.decode_sms.
+Prints "ready", then one JSON line for each line of stdin: {"chunk": most prompt tokens of a step, "settle_s": time
+before the window, "window_s": its length}.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.gpu.frontier import CONTEXT_TOKENS, GREEDY, LONGEST_ANSWER, PROMPT_TOKENS, STREAMS, Intervals
+from experiments.gpu.power import PowerMeter
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, DecodeJob, Phase, PrefillEngine, PrefillJob, StepSpan, StopRule
 from splitwiser.engine.factory import load
@@ -106,16 +108,17 @@ async def point(load_: Any, loaded: Any, command: dict[str, Any], phase: Phase) 
         loaded.core._scheduler.max_num_scheduled_tokens = command["chunk"]
     streams = [asyncio.create_task(load_.stream(n)) for n in range(IN_FLIGHT if phase == "prefill" else STREAMS)]
     await asyncio.sleep(command["settle_s"])
-    start_ns = time.monotonic_ns()
-    await asyncio.sleep(command["window_s"])
-    end_ns = time.monotonic_ns()
+    with PowerMeter() as meter:
+        start_ns = time.monotonic_ns()
+        await asyncio.sleep(command["window_s"])
+        end_ns = time.monotonic_ns()
     for stream in streams:
         if stream.done():
             stream.result()
         stream.cancel()
     await asyncio.gather(*streams, return_exceptions=True)
     found: dict[str, Any] = load_.result(start_ns, end_ns)
-    return found
+    return found | meter.result()
 
 
 async def fill_with_noise(client: StoreClient, layout: PoolLayout) -> None:
@@ -133,4 +136,6 @@ def never() -> Made:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Settings.model_validate_json(Path(sys.argv[1]).read_text()), sys.argv[2]))  # type: ignore[arg-type]
+    given = Settings.model_validate_json(Path(sys.argv[1]).read_text())
+    shared = given.gpu.model_copy(update={"decode_sms": int(sys.argv[3])})
+    asyncio.run(main(given.model_copy(update={"gpu": shared}), sys.argv[2]))  # type: ignore[arg-type]

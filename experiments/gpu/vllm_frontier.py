@@ -15,6 +15,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,32 @@ from splitwiser.mps.control import Control
 from splitwiser.mps.daemon import mps_daemon
 from splitwiser.stack.card import read_card
 
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How two phases share. decode_sms: as in gpu.decode_sms; chunks: most prompt tokens of a step, one point each."""
+
+    prefill: ClientShare
+    decode_sms: int = 0
+    chunks: tuple[int, ...] = (1024, 8192)
+
+
+LOW = ClientShare("below-normal")
 SPLITS = {
-    "prefill below normal": (ClientShare("below-normal"), ClientShare()),
-    "prefill below normal, 90 %": (ClientShare("below-normal", 90), ClientShare()),
-    "prefill below normal, 50 %": (ClientShare("below-normal", 50), ClientShare()),
-    "prefill below normal, 25 %": (ClientShare("below-normal", 25), ClientShare()),
-    "equal priorities": (ClientShare(), ClientShare()),
-    "equal priorities, prefill 50 %": (ClientShare(sm_percent=50), ClientShare()),
+    "prefill below normal": Split(LOW, chunks=(512, 1024, 2048, 8192)),
+    "prefill below normal, 90 %": Split(ClientShare("below-normal", 90), chunks=(512, 1024, 2048)),
+    "prefill below normal, 50 %": Split(ClientShare("below-normal", 50)),
+    "prefill below normal, 25 %": Split(ClientShare("below-normal", 25)),
+    "equal priorities": Split(ClientShare()),
+    "equal priorities, prefill 50 %": Split(ClientShare(sm_percent=50)),
+    "decode has 24 multiprocessors": Split(ClientShare(), 24),
+    "decode has 32 multiprocessors": Split(ClientShare(), 32),
+    "decode has 40 multiprocessors": Split(ClientShare(), 40),
+    "decode has 48 multiprocessors": Split(ClientShare(), 48),
+    "decode has 64 multiprocessors": Split(ClientShare(), 64),
 }
-CHUNKS_OF_ONE = [256, 384, 512, 1024, 2048, 8192]
-CHUNKS_OF_PREFILL = [512, 1024, 8192]
+CHUNKS_OF_ONE = [256, 384, 512, 640, 1024, 2048, 8192]
+LONGEST_CHUNK = 8192
 
 
 @asynccontextmanager
@@ -68,19 +85,21 @@ async def ask(process: Process, command: dict[str, Any]) -> dict[str, Any]:
 
 
 async def split(name: str, control: Control, settings_file: str, windows: dict[str, float]) -> list[dict[str, Any]]:
-    """Both engines as clients with these shares, for each chunk of prefill's. The first also each alone."""
-    module, shares = "experiments.gpu.frontier_worker", SPLITS[name]
-    environments = [share.environment(control) for share in shares]
+    """Both engines as clients that share like this, each chunk of prefill's. Uncapped or parted also each alone."""
+    module, way = "experiments.gpu.frontier_worker", SPLITS[name]
+    environments = [share.environment(control) for share in (way.prefill, ClientShare())]
+    sms = str(way.decode_sms)
     async with (
-        running(module, settings_file, "prefill", **environments[0]) as prefill,
-        running(module, settings_file, "decode", **environments[1]) as decode,
+        running(module, settings_file, "prefill", sms, **environments[0]) as prefill,
+        running(module, settings_file, "decode", sms, **environments[1]) as decode,
     ):
         await asyncio.gather(line(prefill), line(decode))
         points: list[dict[str, Any]] = []
-        if name == next(iter(SPLITS)):
-            points.append({"alone": "decode"} | await ask(decode, windows | {"chunk": 0}))
-            points.append({"alone": "prefill"} | await ask(prefill, windows | {"chunk": max(CHUNKS_OF_PREFILL)}))
-        for chunk in CHUNKS_OF_PREFILL:
+        if name == "prefill below normal" or way.decode_sms:
+            alone = {"sharing": name} | windows | {"chunk": LONGEST_CHUNK}
+            points.append({"alone": "decode"} | alone | await ask(decode, alone))
+            points.append({"alone": "prefill"} | alone | await ask(prefill, alone))
+        for chunk in way.chunks:
             command = windows | {"chunk": chunk}
             found = await asyncio.gather(ask(prefill, command), ask(decode, command))
             points.append({"sharing": name, "chunk": chunk} | found[0] | found[1])
@@ -88,8 +107,8 @@ async def split(name: str, control: Control, settings_file: str, windows: dict[s
         return points
 
 
-async def measure(settings: Settings, windows: dict[str, float], names: list[str]) -> dict[str, Any]:
-    """One vLLM first, then each split."""
+async def measure(settings: Settings, windows: dict[str, float], names: list[str]) -> None:
+    """One vLLM first, then each split. What is done is recorded as it goes."""
     settings_file = str(settings.run_dir / "settings.json")
     plan = json.dumps([windows | {"chunk": chunk} for chunk in CHUNKS_OF_ONE])
     async with running("experiments.gpu.frontier_one", settings_file, plan) as one:
@@ -105,7 +124,7 @@ async def measure(settings: Settings, windows: dict[str, float], names: list[str
             await asyncio.sleep(0.05)
         for name in names:
             splits += await split(name, control, settings_file, windows)
-    return {"one vLLM": unsplit, "split": splits}
+            record("gpu-vllm-frontier", {"one vLLM": unsplit, "split": splits})
 
 
 def main() -> None:
@@ -121,14 +140,14 @@ def main() -> None:
                 "run_dir": f"{folder}/run",
                 "engine": {"kind": "vllm", "model": str(arguments.model), "dtype": "bfloat16", "device": "cuda"},
                 "pool": {"pages": 12288, "prefill_share": 0.2},
-                "prefill": {"chunk_tokens": max(CHUNKS_OF_PREFILL)},
+                "prefill": {"chunk_tokens": LONGEST_CHUNK},
                 "decode": {"max_batch": 128},
             }
         )
         settings.run_dir.mkdir()
         (settings.run_dir / "settings.json").write_text(settings.model_dump_json())
         windows = {"settle_s": arguments.settle, "window_s": arguments.window}
-        record("gpu-vllm-frontier", asyncio.run(measure(settings, windows, arguments.splits)))
+        asyncio.run(measure(settings, windows, arguments.splits))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _tls, _device, _single, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
+    checks = (_listen, _tls, _device, _partition, _single, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -69,6 +69,19 @@ def _device(settings: Settings) -> Found:
         if gpu.sharing != "mps" and percent < 100:
             remedy = "set gpu.sharing=mps, or leave the share at 100"
             yield f"gpu.{phase}_sm_percent", percent, "only MPS caps multiprocessors", remedy
+
+
+def _partition(settings: Settings) -> Found:
+    """Green contexts split the whole GPU; the engine has to be told, and each phase is a process."""
+    gpu, name = settings.gpu, "gpu.decode_sms"
+    if not gpu.decode_sms:
+        return
+    if gpu.sharing != "mps":
+        yield name, gpu.decode_sms, "without MPS the phases take turns on the whole GPU", "set gpu.sharing=mps"
+    if settings.engine.kind != "vllm":
+        yield name, gpu.decode_sms, "only the vllm engine keeps to a partition", "give --engine vllm, or leave it at 0"
+    if min(gpu.prefill_sm_percent, gpu.decode_sm_percent) < 100:
+        yield name, gpu.decode_sms, "a capped process cannot split the GPU", "leave the caps at 100, or this at 0"
 
 
 def _single(settings: Settings) -> Found:

@@ -85,6 +85,9 @@ class GpuSettings(Section):
     """Most of the GPU's multiprocessors that prefill runs on at a time. A cap must pass the numeric gate."""
     decode_sm_percent: Percent = 100
     """The same for decode."""
+    decode_sms: Annotated[int, Field(ge=0)] = 0
+    """Multiprocessors that decode has for itself, while prefill has all others: a multiple of 8. 0: both compute on
+    all. Only with MPS and the vllm engine, and instead of caps."""
 
 
 class RouterSettings(Section):

@@ -67,6 +67,18 @@ async def check_cap(sm_percent: int, measure: Measure, *, field: str = "") -> Fi
     )
 
 
+async def check_partition(phase: str, measured: Awaitable[Finding]) -> Finding:
+    """The finding of a phase on multiprocessors of its own. Raises StartupError when its products are wrong."""
+    finding = await measured
+    if finding.passes:
+        return finding
+    raise StartupError(
+        f"on {finding.sm_count} multiprocessors of its own {phase}'s matrix products are wrong: {finding}",
+        help="set gpu.decode_sms to another multiple of 8, or to 0",
+        field="gpu.decode_sms",
+    )
+
+
 async def nearest_passing(sm_percent: int, measure: Measure) -> list[int]:
     """At most one cap below and one above that pass, in steps of STEP_PERCENT."""
     down = range((sm_percent - 1) // STEP_PERCENT * STEP_PERCENT, 0, -STEP_PERCENT)
@@ -94,9 +106,14 @@ async def measure_products(
     sm_percent: int,
     environment: Mapping[str, str],
     device: str = "cuda",
+    partition: Mapping[str, object] | None = None,
 ) -> Finding:
-    """Measure in a process of its own: a cap is read when CUDA starts. Raises StartupError when that process fails."""
-    job = {"device": device, "dtype": dtype, "rows": list(rows), "shapes": [list(shape) for shape in shapes]}
+    """Measure in a process of its own: a cap is read when CUDA starts. Raises StartupError when that process fails.
+
+    partition: side and decode_sms, to measure on that side's multiprocessors alone.
+    """
+    products = {"rows": list(rows), "shapes": [list(shape) for shape in shapes]}
+    job = {"device": device, "dtype": dtype, **products, **(partition or {})}
     answer = json.loads(await _run(json.dumps(job).encode(), environment))
     worst = max(answer["products"], key=lambda each: float(each["error"]))
     return Finding(sm_percent, answer["sm_count"], **worst)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from splitwiser.mps.gate import NOT_A_NUMBER
+from splitwiser.mps.partition import confine
 
 VECTORS = 16
 """With fewer, one row's estimate would now and then be far off."""
@@ -35,14 +36,18 @@ class Product:
 
 
 def main() -> None:
-    """{"device": "cuda", "dtype": "bfloat16", "rows": [m, ...], "shapes": [[n, k], ...]} -> sm_count, products."""
+    """{"device": "cuda", "dtype": "bfloat16", "rows": [m, ...], "shapes": [[n, k], ...]} -> sm_count, products.
+
+    "side" and "decode_sms": of the partition to measure in.
+    """
     job = json.load(sys.stdin)
     device = torch.device(job["device"])
     dtype = getattr(torch, job["dtype"])
     torch.manual_seed(0)
+    confined_to = confine(job["side"], job["decode_sms"]) if job.get("decode_sms") else 0
     products = [each for n, k in job["shapes"] for each in measure(n, k, job["rows"], dtype, device)]
     properties = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
-    sm_count = properties.multi_processor_count if properties else 0
+    sm_count = confined_to or (properties.multi_processor_count if properties else 0)
     print(json.dumps({"sm_count": sm_count, "products": [asdict(each) for each in products]}))
 
 

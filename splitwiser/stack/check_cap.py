@@ -1,7 +1,7 @@
 """Owns the numeric gate of one phase as a process: `python -m splitwiser.stack.check_cap --config FILE PHASE`.
 
 Where no `splitwiser up` runs the gate, as in a pod, this runs before the worker, in the same environment. It ends with
-0 for a phase without a cap, or whose cap computes right.
+0 for a phase that is not confined, or computes right where it is.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from splitwiser.config.load import load_settings
 from splitwiser.errors import SplitwiserError
 from splitwiser.mps.control import Control
-from splitwiser.stack.gpu_sharing import check_caps
+from splitwiser.stack.gpu_sharing import NO_CAP, check_caps
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for phase, found in findings.items():
-        print(f"{phase}: products are right under a cap of {found.sm_percent} %, {found.sm_count} multiprocessors")
+        cap = f"under a cap of {found.sm_percent} %, " if found.sm_percent < NO_CAP else "on "
+        print(f"{phase}: products are right {cap}{found.sm_count} multiprocessors")
     return 0
 
 

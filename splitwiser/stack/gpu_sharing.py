@@ -9,7 +9,7 @@ from splitwiser.config.schema import Settings
 from splitwiser.mps.client import ClientShare, without_mps
 from splitwiser.mps.control import Control, only_gpu
 from splitwiser.mps.daemon import mps_daemon
-from splitwiser.mps.gate import Finding, Shape, check_cap, measure_products, rows_up_to
+from splitwiser.mps.gate import Finding, Shape, check_cap, check_partition, measure_products, rows_up_to
 from splitwiser.mps.gpu import read_gpu
 from splitwiser.stack.run_dir import RunDir
 from splitwiser.stack.services import Environments
@@ -53,21 +53,31 @@ def shares(settings: Settings) -> dict[str, ClientShare]:
 async def check_caps(
     settings: Settings, control: Control, phases: Collection[str] = ("prefill", "decode")
 ) -> dict[str, Finding]:
-    """The finding of each of these phases that is capped. Raises StartupError for a cap that fails."""
+    """The finding of each of these phases that is capped or has a partition. Raises StartupError when it fails."""
     rows = {
         "prefill": rows_up_to(settings.prefill.chunk_tokens),
         "decode": rows_up_to(settings.decode.max_batch),
     }
     findings = {}
     for phase, share in shares(settings).items():
-        if phase in phases and share.sm_percent < NO_CAP:
-            measure = partial(measure_cap, settings, control, share.priority, rows[phase])
+        measure = partial(measure_cap, settings, control, share.priority, rows[phase])
+        if phase in phases and settings.gpu.decode_sms:
+            partition = {"side": phase, "decode_sms": settings.gpu.decode_sms}
+            findings[phase] = await check_partition(phase, measure(NO_CAP, partition=partition))
+        elif phase in phases and share.sm_percent < NO_CAP:
             findings[phase] = await check_cap(share.sm_percent, measure, field=f"gpu.{phase}_sm_percent")
     return findings
 
 
-async def measure_cap(settings: Settings, control: Control, priority: str, rows: list[int], sm_percent: int) -> Finding:
-    """What a cap does to the model's own matrix products, of these numbers of rows."""
+async def measure_cap(
+    settings: Settings,
+    control: Control,
+    priority: str,
+    rows: list[int],
+    sm_percent: int,
+    partition: Mapping[str, object] | None = None,
+) -> Finding:
+    """What a cap, or a partition, does to the model's own matrix products, of these numbers of rows."""
     environment = ClientShare(priority, sm_percent).environment(control)
     return await measure_products(
         product_shapes(settings.engine.model, fused=settings.engine.kind == "vllm"),
@@ -75,6 +85,7 @@ async def measure_cap(settings: Settings, control: Control, priority: str, rows:
         settings.engine.dtype,
         sm_percent,
         environment,
+        partition=partition,
     )
 
 

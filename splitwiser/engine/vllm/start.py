@@ -22,6 +22,7 @@ from splitwiser.engine.vllm.settings import engine_config
 from splitwiser.engine.vllm.weights import register_loader
 from splitwiser.errors import SplitwiserError, StartupError
 from splitwiser.kv.layout import PoolLayout
+from splitwiser.mps.partition import confine
 
 
 async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[PoolLayout, Core]:
@@ -50,6 +51,8 @@ class _Starting:
     def run(self) -> EngineCore:
         """Blocks for seconds."""
         engine = self.settings.engine
+        if self.settings.gpu.decode_sms and engine.device == "cuda":
+            confine(self.phase, self.settings.gpu.decode_sms)
         register_loader(self.door, self.memory, _identity(engine))
         config = engine_config(self.settings, self.phase)
         if engine.device == "cpu":

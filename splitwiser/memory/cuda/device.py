@@ -15,16 +15,17 @@ NUMBER = 0
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An open GPU. granularity_bytes: what an allocation is a multiple of."""
+    """An open GPU. number: as the driver names it; granularity_bytes: what an allocation is a multiple of."""
 
     driver: ModuleType
+    number: Any
     context: Any
     granularity_bytes: int
 
     @contextmanager
-    def current(self) -> Iterator[None]:
-        """The GPU is this thread's for the length of the block."""
-        self.call("enter the GPU's context", self.driver.cuCtxPushCurrent(self.context))
+    def current(self, context: Any = None) -> Iterator[None]:
+        """The GPU is this thread's for the length of the block, by its primary context or by one given."""
+        self.call("enter the GPU's context", self.driver.cuCtxPushCurrent(context or self.context))
         try:
             yield
         finally:
@@ -63,12 +64,12 @@ def open_device() -> Device:
     number = checked(driver, "find the GPU", driver.cuDeviceGet(NUMBER))
     _check_able(driver, number)
     context = checked(driver, "open the GPU", driver.cuDevicePrimaryCtxRetain(number))
-    device = Device(driver, context, 0)
+    device = Device(driver, number, context, 0)
     granularity = driver.CUmemAllocationGranularity_flags.CU_MEM_ALLOC_GRANULARITY_RECOMMENDED
     size = device.call(
         "read the GPU's page size", driver.cuMemGetAllocationGranularity(device.properties(), granularity)
     )
-    return Device(driver, context, int(size))
+    return Device(driver, number, context, int(size))
 
 
 def _check_able(driver: ModuleType, number: Any) -> None:

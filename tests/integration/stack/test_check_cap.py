@@ -14,7 +14,7 @@ from tests.support.models import write_model
 def check(folder: Path, phase: str, **caps: int) -> "subprocess.CompletedProcess[str]":
     """Run it with these settings of gpu."""
     model = write_model(folder / "model", {"layer.weight": (64, 32)})
-    engine = {"kind": "transformers", "device": "cuda", "model": str(model), "dtype": "bfloat16"}
+    engine = {"kind": "vllm", "device": "cuda", "model": str(model), "dtype": "bfloat16"}
     config = folder / "settings.json"
     config.write_text(json.dumps({"run_dir": str(folder), "engine": engine, "gpu": caps}))
     command = (sys.executable, "-m", "splitwiser.stack.check_cap", "--config", str(config), phase)
@@ -28,8 +28,9 @@ def test_without_a_cap_of_its_own_a_phase_may_start(tmp_path: Path, caps: dict[s
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a GPU to check it on")
-def test_a_cap_that_cannot_be_checked_is_refused(tmp_path: Path) -> None:
-    done = check(tmp_path, "decode", decode_sm_percent=50)
+@pytest.mark.parametrize("part", [{"decode_sm_percent": 50}, {"decode_sms": 48}], ids=["cap", "partition"])
+def test_a_cap_or_partition_that_cannot_be_checked_is_refused(tmp_path: Path, part: dict[str, int]) -> None:
+    done = check(tmp_path, "decode", **part)
     assert done.returncode == 1
     assert "error: the numeric gate failed to run" in done.stderr
     assert "help: " in done.stderr

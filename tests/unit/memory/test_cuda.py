@@ -57,7 +57,7 @@ def driver() -> Iterator[NotingDriver]:
 
 
 def range_of(driver: NotingDriver) -> CudaRange:
-    return CudaRange(Device(cast("ModuleType", driver), None, UNIT), None, UNIT + 1, writable=True)
+    return CudaRange(Device(cast("ModuleType", driver), 0, None, UNIT), None, UNIT + 1, writable=True)
 
 
 def test_memory_is_reserved_mapped_opened_and_later_waited_for_unmapped_and_freed(driver: NotingDriver) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from splitwiser.errors import StartupError
-from splitwiser.mps.gate import Finding, check_cap, measure_products, nearest_passing, rows_up_to
+from splitwiser.mps.gate import Finding, check_cap, check_partition, measure_products, nearest_passing, rows_up_to
 from splitwiser.mps.gemm import relative_error
 
 PASSING = {10, 25, 50, 90, 95, 100}
@@ -30,6 +30,16 @@ async def test_a_cap_with_wrong_products_is_refused_and_the_nearest_right_ones_a
         await check_cap(80, measure)
     assert "25.0% of it unwritten" in error.value.cause
     assert error.value.help == "set a cap that passes: 50 % or 90 %"
+
+
+@pytest.mark.parametrize("sm_percent", [50, 80])
+async def test_a_partition_serves_only_where_its_products_are_right(sm_percent: int) -> None:
+    if sm_percent in PASSING:
+        assert (await check_partition("prefill", measure(sm_percent))).passes
+        return
+    with pytest.raises(StartupError, match=r"on 105 multi.* of its own prefill's matrix products are wrong") as error:
+        await check_partition("prefill", measure(sm_percent))
+    assert error.value.field == "gpu.decode_sms"
 
 
 @pytest.mark.parametrize(("cap", "near"), [(42, [25, 50]), (80, [50, 90]), (55, [50, 90]), (7, [10]), (30, [25, 50])])
