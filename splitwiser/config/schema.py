@@ -38,7 +38,8 @@ class EngineSettings(Section):
     step_timeout_s: Seconds = 120.0
     """Longest step of an engine. A worker whose step has not ended by then ends itself: its device is stuck."""
     batch_invariant: bool = False
-    """vllm on cuda: kernels whose result for a token does not hang on what else is in the batch. Slower."""
+    """vllm on cuda: kernels whose result for a token does not hang on what else is in the batch, and no torch.compile,
+    which would replace some of them. Slower."""
 
 
 class PoolSettings(Section):

@@ -1,5 +1,6 @@
 """Owns where an engine's weights and pool lie: in this machine's memory or a GPU's, as segments and as tensors."""
 
+import gc
 import warnings
 from collections.abc import Callable
 from typing import Protocol
@@ -32,6 +33,9 @@ class Memory(Protocol):
         Before that call, what is written to them reaches no other process, and what is read is of no meaning.
         """
 
+    def trim(self) -> None:
+        """Give the device back what torch holds for later and no tensor uses."""
+
 
 class HostMemory:
     """Memory that a CPU computes on."""
@@ -50,6 +54,9 @@ class HostMemory:
     def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
         """The segment itself: nothing that runs on a CPU warms up."""
         return self.tensor(segment), lambda: None
+
+    def trim(self) -> None:
+        """Nothing: torch holds no memory of a CPU for later."""
 
 
 class GpuMemory:
@@ -89,6 +96,10 @@ class GpuMemory:
             segment.close()
 
         return as_tensor(CudaMemory(stand_in)), become
+
+    def trim(self) -> None:
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 HOST = HostMemory()

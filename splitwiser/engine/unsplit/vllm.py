@@ -9,7 +9,7 @@ from typing import Any
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.unsplit.base import StepSink, WholeEngine, WholeJob
-from splitwiser.engine.vllm.environment import prepare_environment
+from splitwiser.engine.vllm.environment import compilation, prepare_environment
 from splitwiser.errors import StartupError
 from splitwiser.text.model_info import load_model
 
@@ -117,6 +117,7 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
         max_num_batched_tokens=max(settings.prefill.chunk_tokens, settings.decode.max_batch),
         enable_chunked_prefill=True,
         enforce_eager=cpu,
+        compilation_config=compilation(settings.engine),
         enable_log_requests=False,
     )
     clock = StepClock()

@@ -10,6 +10,7 @@ from vllm.platforms import current_platform
 from splitwiser.config.schema import Settings
 from splitwiser.engine.base import Phase
 from splitwiser.engine.vllm.blocks import SCRATCH_PAGES, AsyncLentScheduler, LentScheduler
+from splitwiser.engine.vllm.environment import compilation
 from splitwiser.engine.vllm.weights import LOAD_FORMAT
 from splitwiser.errors import StartupError
 from splitwiser.text.model_info import load_model
@@ -17,8 +18,9 @@ from splitwiser.text.model_info import load_model
 _SMALL_PART = 0.001
 _ON_A_CPU: dict[str, Any] = {"scheduler_cls": LentScheduler, "async_scheduling": False, "enforce_eager": True}
 _CUDA_GRAPHS: dict[Phase, str] = {
-    # Only the parts between attention: a chunk of a prompt is like no other.
-    "prefill": "PIECEWISE",
+    # A chunk of a prompt is like no other. vLLM would capture the parts between attention for steps of at most
+    # 2 * prefill.max_batch tokens: seconds of each start, and memory, for prompts that are shorter than that.
+    "prefill": "NONE",
     # Every step has one token of each sequence, so all of a step can be one graph.
     "decode": "FULL_DECODE_ONLY",
 }
@@ -28,7 +30,7 @@ def engine_config(settings: Settings, phase: Phase) -> VllmConfig:
     """The configuration of one phase's engine. Raises StartupError for what this engine does not serve."""
     _check_build(settings.engine.device)
     try:
-        config: VllmConfig = _engine_args(settings, phase).create_engine_config()
+        config: VllmConfig = engine_args(settings, phase).create_engine_config()
     except (ValueError, OSError) as error:
         raise StartupError(
             f"vLLM does not take {settings.engine.model}: {error}",
@@ -44,7 +46,8 @@ def engine_config(settings: Settings, phase: Phase) -> VllmConfig:
     return config
 
 
-def _engine_args(settings: Settings, phase: Phase) -> EngineArgs:
+def engine_args(settings: Settings, phase: Phase) -> EngineArgs:
+    """What vLLM is asked for in one phase's engine; it decides the rest."""
     info, _ = load_model(settings)
     pool = settings.pool
     sequences = settings.prefill.max_batch if phase == "prefill" else settings.decode.max_batch
@@ -70,13 +73,13 @@ def _engine_args(settings: Settings, phase: Phase) -> EngineArgs:
         load_format=LOAD_FORMAT,
         distributed_executor_backend="uni",
         disable_log_stats=True,
-        **(_on_a_gpu(phase) if settings.engine.device == "cuda" else _ON_A_CPU),
+        **(_on_a_gpu(settings, phase) if settings.engine.device == "cuda" else _ON_A_CPU),
     )
 
 
-def _on_a_gpu(phase: Phase) -> dict[str, Any]:
-    graphs = {"cudagraph_mode": _CUDA_GRAPHS[phase]}
-    return {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True, "compilation_config": graphs}
+def _on_a_gpu(settings: Settings, phase: Phase) -> dict[str, Any]:
+    compiled = compilation(settings.engine) | {"cudagraph_mode": _CUDA_GRAPHS[phase]}
+    return {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True, "compilation_config": compiled}
 
 
 def _check_build(device: str) -> None:

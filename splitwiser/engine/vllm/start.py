@@ -69,6 +69,8 @@ class _Starting:
                 field="engine.model",
             ) from error
         assert self.go_live
+        # Its trial of the longest step, with samplers for all sequences, is larger than most steps that will come.
+        self.memory.trim()
         self.go_live()
         return core
 
