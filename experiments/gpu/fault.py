@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.gpu.record import record
-from experiments.gpu.stack import generate
+from experiments.gpu.stack import Ask, generate
 from splitwiser.config.schema import Settings
 from splitwiser.errors import SplitwiserError
 from splitwiser.mps.client import ClientShare
@@ -44,7 +44,7 @@ async def measure(settings: Settings) -> dict[str, Any]:
         events.append((time.perf_counter(), status.instance, str(status.state)))
 
     async with LocalStack(settings, on_change=note) as stack:
-        await generate(stack.address, 64, draw)
+        await generate(stack.address, Ask(64), draw)
         control = own_daemon(stack.settings.run_dir / "mps", read_gpu().uuid)
         pids = {name: stack.services[name].pid for name in ("prefill-0", "decode-0", "store")}
         events.clear()
@@ -75,7 +75,7 @@ async def until_served(stack: LocalStack, draw: random.Random) -> float:
     while time.perf_counter() < end_s:
         try:
             async with asyncio.timeout(LIMIT_S):
-                await generate(stack.address, 64, draw)
+                await generate(stack.address, Ask(64), draw)
             return time.perf_counter()
         except SplitwiserError:
             await asyncio.sleep(0.1)

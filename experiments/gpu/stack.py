@@ -1,6 +1,6 @@
 """One GPU, two workers under MPS, one copy of the weights, one pool: what it takes and how long.
 
-Writes gpu-stack.json, or gpu-vllm-stack.json.
+Writes gpu-stack.json, or gpu-vllm-stack.json. The first of two stacks may find no compiled code, the second finds it.
 """
 
 import argparse
@@ -12,10 +12,12 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from experiments.gpu.account import process_bytes, used_bytes
 from experiments.gpu.record import record
 from splitwiser.config.schema import Settings
 from splitwiser.mps.attachment import clients
@@ -36,12 +38,26 @@ PROMPT_TOKENS = 4096
 TOKENS = 16
 
 
-async def generate(address: str, prompt_tokens: int, draw: random.Random) -> pb.Timings:
-    """One greedy request of random tokens; its timings."""
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request of random tokens. top_p below 1: its tokens are drawn, else they are the likeliest."""
+
+    prompt_tokens: int
+    tokens: int = TOKENS
+    top_p: float = 1.0
+
+
+BURST = [Ask(1024, 64, top_p=0.9)] * 64
+"""As many at a time as decode takes, in steps of the longest kind, drawn in the way that takes the most memory."""
+
+
+async def generate(address: str, ask: Ask, draw: random.Random) -> pb.Timings:
+    """Its timings."""
+    drawn = SamplingParams(temperature=1, top_p=ask.top_p, seed=draw.randrange(2**31))
     request = pb.GenerateRequest(
-        token_ids=pb.TokenIds(ids=[draw.randrange(1, 500) for _ in range(prompt_tokens)]),
-        sampling=SamplingParams(temperature=0),
-        stop=StopConditions(max_tokens=TOKENS, ignore_eos=True),
+        token_ids=pb.TokenIds(ids=[draw.randrange(1, 500) for _ in range(ask.prompt_tokens)]),
+        sampling=drawn if ask.top_p < 1 else SamplingParams(temperature=0),
+        stop=StopConditions(max_tokens=ask.tokens, ignore_eos=True),
         include_timings=True,
     )
     async with Client(address) as client:
@@ -50,43 +66,39 @@ async def generate(address: str, prompt_tokens: int, draw: random.Random) -> pb.
 
 
 async def measure(settings: Settings, requests: int) -> dict[str, Any]:
-    """Start, serve, look, kill decode, serve again."""
-    draw, before = random.Random(0), read_gpu()
-    expected = budget(settings, before.free_bytes)
+    """Start, serve, look, kill decode, serve again; then start once more."""
+    draw, free_bytes, before_bytes = random.Random(0), read_gpu().free_bytes, used_bytes()
+    expected = budget(settings, free_bytes)
+    once = expected.weights_bytes + expected.pool_bytes
     started_s = time.perf_counter()
     async with LocalStack(settings) as stack:
         cold_start_s = time.perf_counter() - started_s
-        idle = read_gpu()
-        timings = [await generate(stack.address, PROMPT_TOKENS, draw) for _ in range(requests)]
-        used = read_gpu()
-        control = own_daemon(stack.settings.run_dir / "mps", read_gpu().uuid)
-        attached = [each.pid for each in clients(control)]
-        workers = {name: stack.services[name].pid for name in ("prefill-0", "decode-0")}
-        attach = await probe(stack.settings, control, "experiments.gpu.attach")
-        startup = await probe(stack.settings, control, *startup_of(stack.settings))
+        idle_bytes = used_bytes() - before_bytes
+        timings = [await generate(stack.address, Ask(PROMPT_TOKENS), draw) for _ in range(requests)]
+        served_bytes = used_bytes() - before_bytes
+        await asyncio.gather(*(generate(stack.address, ask, draw) for ask in BURST))
+        loaded_bytes = used_bytes() - before_bytes
+        parts = await look(stack)
         restart = await kill_and_serve(stack, "decode-0", draw)
-        run_dir = stack.settings.run_dir
+    # The first ones: each had the stack for itself.
+    alone = handoffs(settings.run_dir)[:requests]
     return {
         "budget": str(expected),
         "weights_bytes": expected.weights_bytes,
         "pool_bytes": expected.pool_bytes,
-        "free_before_bytes": before.free_bytes,
-        "used_by_the_idle_stack_bytes": before.free_bytes - idle.free_bytes,
-        "used_after_requests_bytes": before.free_bytes - used.free_bytes,
-        "beyond_weights_and_pool_bytes": before.free_bytes
-        - used.free_bytes
-        - expected.weights_bytes
-        - expected.pool_bytes,
-        "attached_pids": attached,
-        "worker_pids": workers,
-        "both_workers_attached": set(workers.values()) <= set(attached),
+        "free_before_bytes": free_bytes,
+        "used_by_the_idle_stack_bytes": idle_bytes,
+        "used_after_requests_bytes": served_bytes,
+        "used_after_a_burst_bytes": loaded_bytes,
+        "beyond_weights_and_pool_bytes": served_bytes - once,
+        "beyond_weights_and_pool_after_a_burst_bytes": loaded_bytes - once,
+        **parts,
         "cold_start_s": cold_start_s,
-        "third_process_weights": attach,
-        "third_process_start": startup,
+        "warm_start": await start_again(settings.model_copy(update={"run_dir": settings.run_dir / "again"}), draw),
         "decode_killed": restart,
         "handoff_of_prompt_tokens": PROMPT_TOKENS,
-        "handoffs": handoffs(run_dir),
-        "grant_to_adopted_median_ms": median(each["grant_to_adopted_ms"] for each in handoffs(run_dir)),
+        "handoffs": alone,
+        "grant_to_adopted_median_ms": median(each["grant_to_adopted_ms"] for each in alone),
         "requests": [
             {"ttft_ms": t.ttft_ms, "grant_ms": t.grant_ms, "claim_ms": t.claim_ms, "decode_ms": t.decode_ms}
             for t in timings
@@ -94,19 +106,49 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
     }
 
 
-def startup_of(settings: Settings) -> tuple[str, str]:
-    """The probe of the engine's start, and its argument."""
+async def look(stack: LocalStack) -> dict[str, Any]:
+    """Who is on the GPU with how much, and what one more worker of each phase finds and takes."""
+    control = own_daemon(stack.settings.run_dir / "mps")
+    attached = [each.pid for each in clients(control)]
+    workers = {name: stack.services[name].pid for name in ("prefill-0", "decode-0")}
+    return {
+        "attached_pids": attached,
+        "worker_pids": workers,
+        "both_workers_attached": set(workers.values()) <= set(attached),
+        "process_bytes": process_bytes(),
+        "third_process_weights": await probe(stack.settings, control, "experiments.gpu.attach"),
+        **{
+            f"third_process_start{name}": await probe(stack.settings, control, *arguments)
+            for name, arguments in starts_of(stack.settings).items()
+        },
+    }
+
+
+async def start_again(settings: Settings, draw: random.Random) -> dict[str, float]:
+    """A whole stack's start with what the one before it compiled, until it is ready, and until it has answered."""
+    started_s = time.perf_counter()
+    async with LocalStack(settings) as stack:
+        ready_s = time.perf_counter() - started_s
+        await generate(stack.address, Ask(64), draw)
+        return {"ready_s": ready_s, "answered_s": time.perf_counter() - started_s}
+
+
+def starts_of(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The probes of the engine's starts, and their arguments, by what comes after third_process_start."""
     if settings.engine.kind == "vllm":
-        return "experiments.gpu.vllm_startup", settings.model_dump_json()
-    return "experiments.gpu.startup", settings.engine.model
+        probed = ("experiments.gpu.vllm_startup", settings.model_dump_json())
+        return {"": (*probed, "decode"), "_prefill": (*probed, "prefill")}
+    return {"": ("experiments.gpu.startup", settings.engine.model)}
 
 
 async def probe(settings: Settings, control: Control, module: str, *arguments: str) -> dict[str, Any]:
-    """What one more process of the GPU, attached to the stack's store, finds."""
+    """What one more process of the GPU, attached to the stack's store, finds. Its failure does not end the others."""
     environment = {**os.environ, **ClientShare().environment(control)}
     command = (sys.executable, "-m", module, str(settings.run_dir / settings.store.socket), *arguments)
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     output, _ = await process.communicate()
+    if process.returncode:
+        return {"failed": process.returncode}
     found: dict[str, Any] = json.loads(output)
     return found
 
@@ -119,17 +161,21 @@ async def kill_and_serve(stack: LocalStack, instance: str, draw: random.Random) 
     while stack.services[instance].pid == pid or stack.services[instance].state != "ready":  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     ready_s = time.perf_counter() - killed_s
-    await generate(stack.address, 64, draw)
+    await generate(stack.address, Ask(64), draw)
     return {"ready_s": ready_s, "answered_s": time.perf_counter() - killed_s}
 
 
 def handoffs(run_dir: Path) -> list[dict[str, float]]:
-    """Milliseconds from the start of each grant to the end of its claim, and of its parts, by the workers' spans."""
+    """Milliseconds from the start of each grant to the end of its claim, and of its parts, by the workers' spans.
+
+    In the order of the grants.
+    """
     spans: dict[str, dict[str, SpanRecord]] = {}
     for each in read_timeline(run_dir):
         if isinstance(each, SpanRecord) and each.name in (names.GRANT, names.CLAIM):
             spans.setdefault(each.trace_id, {})[each.name] = each
-    return [handoff(each[names.GRANT], each[names.CLAIM]) for each in spans.values() if len(each) == 2]
+    whole = sorted((each for each in spans.values() if len(each) == 2), key=lambda each: each[names.GRANT].start_ns)
+    return [handoff(each[names.GRANT], each[names.CLAIM]) for each in whole]
 
 
 def handoff(grant: SpanRecord, claim: SpanRecord) -> dict[str, float]:
