@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from experiments.gpu.account import process_bytes, used_bytes
+from experiments.gpu.handoffs import handoffs
 from experiments.gpu.record import record
 from splitwiser.config.schema import Settings
 from splitwiser.mps.attachment import clients
@@ -28,9 +29,6 @@ from splitwiser.mps.gpu import read_gpu
 from splitwiser.rpc.client import Client
 from splitwiser.stack.gpu_budget import budget
 from splitwiser.stack.local import LocalStack
-from splitwiser.telemetry import names
-from splitwiser.telemetry.records import SpanRecord
-from splitwiser.telemetry.timeline import read_timeline
 from splitwiser.v1 import inference_pb2 as pb
 from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 
@@ -163,28 +161,6 @@ async def kill_and_serve(stack: LocalStack, instance: str, draw: random.Random) 
     ready_s = time.perf_counter() - killed_s
     await generate(stack.address, Ask(64), draw)
     return {"ready_s": ready_s, "answered_s": time.perf_counter() - killed_s}
-
-
-def handoffs(run_dir: Path) -> list[dict[str, float]]:
-    """Milliseconds from the start of each grant to the end of its claim, and of its parts, by the workers' spans.
-
-    In the order of the grants.
-    """
-    spans: dict[str, dict[str, SpanRecord]] = {}
-    for each in read_timeline(run_dir):
-        if isinstance(each, SpanRecord) and each.name in (names.GRANT, names.CLAIM):
-            spans.setdefault(each.trace_id, {})[each.name] = each
-    whole = sorted((each for each in spans.values() if len(each) == 2), key=lambda each: each[names.GRANT].start_ns)
-    return [handoff(each[names.GRANT], each[names.CLAIM]) for each in whole]
-
-
-def handoff(grant: SpanRecord, claim: SpanRecord) -> dict[str, float]:
-    return {
-        "grant_to_adopted_ms": (claim.end_ns - grant.start_ns) / 1e6,
-        "grant_ms": grant.duration_ms,
-        "prefill_to_router_to_decode_ms": (claim.start_ns - grant.end_ns) / 1e6,
-        "claim_ms": claim.duration_ms,
-    }
 
 
 def main() -> None:
