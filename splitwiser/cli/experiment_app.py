@@ -40,6 +40,9 @@ def run_experiment(
         list[str] | None,
         typer.Option("--set", "-s", metavar="FIELD=VALUE", help="A field of the experiment: plan.window_s=10."),
     ] = None,
+    sides: Annotated[
+        list[str] | None, typer.Option("--side", metavar="NAME", help="Only this side, and others named so.")
+    ] = None,
     folder: Folder = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result's file as the last line.")] = False,
 ) -> None:
@@ -49,7 +52,8 @@ def run_experiment(
     from splitwiser.experiments.catalogue import default_folder
     from splitwiser.experiments.commands import RunOptions
 
-    options = RunOptions(folder or default_folder(), name, quick, endpoint, trace, out, resume, tuple(sets or ()))
+    place, changed, only = folder or default_folder(), tuple(sets or ()), tuple(sides or ())
+    options = RunOptions(place, name, quick, endpoint, trace, out, resume, changed, only)
     run(show_run(options, json=json))
 
 

@@ -31,6 +31,8 @@ class RunOptions:
     out: Path | None = None
     resume: bool = False
     sets: Sequence[str] = ()
+    sides: Sequence[str] = ()
+    """Only these, the first of them as reference where the experiment's own is not among them. Empty: all."""
 
 
 async def run_experiment(options: RunOptions, progress: Progress) -> tuple[Result, Path]:
@@ -61,7 +63,19 @@ def _definition(options: RunOptions) -> Definition:
     if isinstance(definition.plan, ReplayPlan) and definition.plan.trace:
         # A bad line is told before anything is started.
         trace_of(definition.plan)
+    if options.sides:
+        definition = _only(definition, options.sides)
     return _at_endpoint(definition) if options.endpoint else definition
+
+
+def _only(definition: Definition, sides: Sequence[str]) -> Definition:
+    unknown = [name for name in sides if name not in definition.sides]
+    if unknown:
+        there = ", ".join(definition.sides)
+        raise ConfigurationError(f"there is no side {unknown[0]!r}", field="--side", help=f"there are {there}")
+    reference = definition.reference if definition.reference in sides else sides[0]
+    kept = {name: definition.sides[name] for name in sides}
+    return definition.model_copy(update={"sides": kept, "reference": reference})
 
 
 def _at_endpoint(definition: Definition) -> Definition:

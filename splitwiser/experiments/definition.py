@@ -57,6 +57,8 @@ class ReplayPlan(Part):
     limits: Annotated[tuple[Limit, ...], Field(min_length=1)]
     shares: tuple[Share, ...] = (0.9, 0.99)
     goal: Goal
+    refine: Natural = 0
+    """Rates of each round after the first, in each side's own bracket of the goal. 0: all rounds have all rates."""
     give_up_below: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """A side goes to no higher rate once less than this share is within every pair of limits."""
 

@@ -53,12 +53,12 @@ def noise_band(result: Result, metric: str) -> tuple[float, float] | None:
 
 
 def points_of(result: Result) -> list[Point]:
-    """Every point that was measured, in order."""
+    """Every point that was measured, in order; rates rise, whichever round had them."""
     seen: list[Point] = []
     for sample in result.samples:
         if sample.stage == "compare" and sample.point not in seen:
             seen.append(sample.point)
-    return seen
+    return sorted(seen, key=lambda point: float(point.get("rate_per_s", 0.0)))
 
 
 def metrics_of(result: Result) -> list[str]:

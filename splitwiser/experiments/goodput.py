@@ -1,8 +1,10 @@
 """Owns goodput: the highest rate at which a share of requests keeps both limits, and which side has the highest.
 
 Between the last rate at which the share holds and the first at which it does not, the crossing is interpolated
-linearly. All requests of a rate's repeats are pooled; the interval comes from resampling requests within each rate
-(percentile bootstrap, 95 %). Requests of one run share its queue, so it is a little too narrow.
+linearly. All requests of a rate's repeats are pooled. The interval comes from resampling blocks of BLOCK_S within each
+rate (percentile bootstrap, 95 %): neighbours share a queue, so a request alone is no independent draw. The ratio's
+interval chooses the best side of each kind anew in every draw: that the best was picked by the same data is part of
+what is not known.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +15,17 @@ from random import Random
 from splitwiser.bench.statistics import Estimate, quantile
 from splitwiser.experiments.definition import Definition, Goal, Limit, ReplayPlan
 from splitwiser.experiments.measure.replay import is_good
-from splitwiser.experiments.result import Goodput, Interval, Kept, KeptGoal, Result
+from splitwiser.experiments.result import Goodput, Interval, Kept, KeptGoal, Result, Sample
 
-RESAMPLES = 500
-METHOD = "highest rate, interpolated between rates; 95 % interval: percentile bootstrap over requests within each rate"
+RESAMPLES = 400
+BLOCK_S = 2.0
+METHOD = "highest rate, interpolated between rates; 95 % interval: bootstrap over blocks of 2 s within each rate"
 Shares = list[tuple[float, float]]
 """Rate, and the share of its requests that were good; rising rates."""
-Marks = list[tuple[float, list[bool]]]
-"""Rate, and whether each of its requests was good; rising rates."""
+Block = tuple[int, int]
+"""Good requests, and all, that were sent within BLOCK_S."""
+Marks = list[tuple[float, list[Block]]]
+"""Rate and its blocks; rising rates."""
 
 
 def add_goodput(result: Result) -> None:
@@ -30,10 +35,10 @@ def add_goodput(result: Result) -> None:
     if not isinstance(plan, ReplayPlan):
         return
     sides = definition.sides
-    split = _best(result, plan.goal, [name for name, side in sides.items() if side.stack == "split"])
+    splits = [name for name, side in sides.items() if side.stack == "split"]
     single = [name for name, side in sides.items() if side.stack == "unsplit" and side.instances == 1]
-    chunked = _best(result, plan.goal, single)
-    ratio = _ratio(result, plan.goal, split.side, chunked.side) if split and chunked and chunked.value else None
+    split, chunked = _best(result, plan.goal, splits), _best(result, plan.goal, single)
+    ratio = _ratio(result, plan.goal, splits, single) if split and chunked and chunked.value else None
     rows = list(_rows(result, definition, plan))
     result.goodput = Goodput(method=METHOD, rows=rows, split=split, chunked=chunked, ratio=ratio)
     result.goodput_ratio_vs_chunked = ratio.value if ratio else None
@@ -77,21 +82,28 @@ def _resampled(marks: Marks, share: float, *, seed: int) -> list[float]:
     """Crossings of resampled requests, in the order of the draws."""
     draw = Random(seed).choices
     return [
-        crossing(_shares([(rate, draw(good, k=len(good))) for rate, good in marks]), share) for _ in range(RESAMPLES)
+        crossing(_shares([(rate, draw(blocks, k=len(blocks))) for rate, blocks in marks]), share)
+        for _ in range(RESAMPLES)
     ]
 
 
 def _shares(marks: Marks) -> Shares:
-    return [(rate, sum(good) / len(good)) for rate, good in marks]
+    return [(rate, sum(good for good, _ in blocks) / sum(sent for _, sent in blocks)) for rate, blocks in marks]
 
 
 def _marks(result: Result, side: str, limit: Limit) -> Marks:
-    """By rate, rising: each request's verdict, over all repeats."""
-    marks: dict[float, list[bool]] = {}
+    """Over all repeats."""
+    marks: dict[float, list[Block]] = {}
     for sample in result.of(side):
-        verdicts = [is_good(request, limit) for request in sample.requests]
-        marks.setdefault(float(sample.point["rate_per_s"]), []).extend(verdicts)
+        marks.setdefault(float(sample.point["rate_per_s"]), []).extend(_blocks(sample, limit))
     return sorted(marks.items())
+
+
+def _blocks(sample: Sample, limit: Limit) -> list[Block]:
+    blocks: dict[int, list[bool]] = {}
+    for request in sample.requests:
+        blocks.setdefault(int(request.sent_s // BLOCK_S), []).append(is_good(request, limit))
+    return [(sum(each), len(each)) for each in blocks.values()]
 
 
 def _best(result: Result, goal: Goal, sides: Sequence[str]) -> Kept | None:
@@ -104,13 +116,24 @@ def _kept(result: Result, side: str, goal: Goal) -> Kept | None:
     found = rate_kept(result, side, goal)
     if found is None:
         return None
-    top = max(result.definition["plan"]["rates_per_s"])
+    top = max(float(sample.point["rate_per_s"]) for sample in result.of(side))
     return Kept(side=side, **asdict(found), reached_top=found.value == top)
 
 
-def _ratio(result: Result, goal: Goal, split: str, chunked: str) -> Interval:
-    above, below = (_marks(result, side, goal) for side in (split, chunked))
-    draws = zip(_resampled(above, goal.share, seed=1), _resampled(below, goal.share, seed=2), strict=True)
-    ratios = sorted(a / b for a, b in draws if b)
-    value = crossing(_shares(above), goal.share) / crossing(_shares(below), goal.share)
-    return Interval(value=value, low=quantile(ratios, 0.025), high=quantile(ratios, 0.975))
+def _ratio(result: Result, goal: Goal, splits: Sequence[str], single: Sequence[str]) -> Interval:
+    """The best of the ones over the best of the others."""
+    # No two sides draw alike, or their luck would be shared.
+    above, below = _best_draws(result, goal, splits, seed=1), _best_draws(result, goal, single, seed=1001)
+    ratios = sorted(a / b for a, b in zip(above[1:], below[1:], strict=True) if b)
+    return Interval(value=above[0] / below[0], low=quantile(ratios, 0.025), high=quantile(ratios, 0.975))
+
+
+def _best_draws(result: Result, goal: Goal, sides: Sequence[str], *, seed: int) -> list[float]:
+    """The highest rate of all sides: as measured, then in each draw."""
+    marks = [(place, _marks(result, side, goal)) for place, side in enumerate(sides, seed)]
+    draws = [
+        [crossing(_shares(each), goal.share), *_resampled(each, goal.share, seed=place)]
+        for place, each in marks
+        if each
+    ]
+    return [max(rates) for rates in zip(*draws, strict=True)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from splitwiser.experiments.machine import now
 from splitwiser.experiments.measure import measure_of
 from splitwiser.experiments.profile import is_possible, profile
 from splitwiser.experiments.result import Result, Sample, write_result
-from splitwiser.experiments.schedule import Task, tasks
+from splitwiser.experiments.schedule import Task, count, tasks
+from splitwiser.experiments.sides.daemon import one_daemon
 from splitwiser.experiments.sides.target import Target, open_endpoint, open_side
 from splitwiser.experiments.steps import excerpt, pages_in_use, steps_since
 
@@ -38,8 +39,9 @@ class Run:
         self._folder = folder
         self._progress = progress
         self._measure = measure_of(definition.plan)
-        self._tasks = tasks(definition)
+        self._count = count(definition)
         self._given_up: set[tuple[str, str, int]] = set()
+        self._settings = {name: definition.settings_of(name) for name in definition.sides}
 
     async def whole(self) -> Result:
         """Everything that is not there yet. Cancelled, or failing, it leaves what is done in the folder."""
@@ -47,20 +49,35 @@ class Run:
             return self._result
         write_result(self._result, self._folder)
         self._remember_who_gave_up()
-        if any(not task.is_done(self._result.samples) for task in self._tasks):
+        try:
+            await self._measure_all()
+            self._result.complete, self._result.finished = True, now()
+        finally:
+            add_goodput(self._result)
+            write_result(self._result, self._folder)
+        return self._result
+
+    async def _measure_all(self) -> None:
+        if any(not self._is_settled(task) for task in self._tasks()):
             together = self._definition.start == "together" or bool(self._result.endpoint)
             await (self._all_up() if together else self._one_after_the_other())
         if is_possible(self._definition):
             self._result.profile = await profile(self._definition, self._progress.say)
-        self._result.complete, self._result.finished = True, now()
-        add_goodput(self._result)
-        write_result(self._result, self._folder)
-        return self._result
+
+    def _tasks(self) -> Iterator[Task]:
+        return tasks(self._definition, self._result.samples)
+
+    def _is_settled(self, task: Task) -> bool:
+        """Done, or beyond a rate at which the side gave up."""
+        gave_up = (task.stage, task.side, task.repeat) in self._given_up
+        return gave_up or task.is_done(self._result.samples)
 
     async def _all_up(self) -> None:
         async with AsyncExitStack() as running:
+            if not self._result.endpoint:
+                self._settings = dict(await running.enter_async_context(one_daemon(self._settings)))
             targets = await self._open_all(running)
-            for task in self._tasks:
+            for task in self._tasks():
                 await self._do(task, targets[task.side])
 
     async def _open_all(self, running: AsyncExitStack) -> dict[str, Target]:
@@ -89,16 +106,16 @@ class Run:
     async def _target(self, running: AsyncExitStack, name: str) -> Target:
         if self._result.endpoint:
             return await running.enter_async_context(open_endpoint(name, self._result.endpoint))
-        definition = self._definition
-        return await running.enter_async_context(open_side(name, definition.sides[name], definition.settings_of(name)))
+        side = self._definition.sides[name]
+        return await running.enter_async_context(open_side(name, side, self._settings[name]))
 
     async def _one_after_the_other(self) -> None:
         """A side is up for as long as the tasks that follow each other are its own."""
         running, open_for, target = AsyncExitStack(), None, None
         async with AsyncExitStack() as whole:
             whole.push_async_callback(lambda: running.aclose())
-            for task in self._tasks:
-                if task.is_done(self._result.samples):
+            for task in self._tasks():
+                if self._is_settled(task):
                     continue
                 turn = (task.stage, task.side, task.repeat)
                 if turn != open_for or target is None:
@@ -109,15 +126,15 @@ class Run:
 
     async def _do(self, task: Task, target: Target) -> None:
         done = len(self._result.samples)
+        total = max(self._count, done)
         point = ", ".join(f"{name} {_short(value)}" for name, value in task.point.items())
         what = f"{'A/A ' if task.stage == 'aa' else ''}{task.side}: {point}"
-        self._progress.step(done, len(self._tasks), what)
-        gave_up = (task.stage, task.side, task.repeat) in self._given_up
-        if not (gave_up or task.is_done(self._result.samples)):
+        self._progress.step(done, total, what)
+        if not self._is_settled(task):
             self._result.samples.append(await self._sample(task, target))
             self._remember_who_gave_up()
             write_result(self._result, self._folder)
-        self._progress.step(len(self._result.samples), len(self._tasks), what)
+        self._progress.step(len(self._result.samples), total, what)
 
     async def _sample(self, task: Task, target: Target) -> Sample:
         start_ns, started_s, at = time.time_ns(), time.perf_counter(), now()

@@ -4,11 +4,12 @@ Neighbours in time are what is compared, so a drift of the machine falls on all 
 backwards, so that no side always comes first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from splitwiser.experiments.definition import Definition, Point
+from splitwiser.experiments.definition import Definition, Point, ReplayPlan
 from splitwiser.experiments.result import Sample, Stage
+from splitwiser.experiments.search import refined
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,16 @@ class Task:
         return own == (sample.stage, sample.side, sample.repeat, sample.point)
 
 
-def tasks(definition: Definition) -> list[Task]:
-    """All of them, in order."""
-    return [*_aa(definition), *_compare(definition)]
+def tasks(definition: Definition, samples: Sequence[Sample] = ()) -> Iterator[Task]:
+    """All of them, in order. A round that looks closer asks for the samples of the rounds before it when it begins."""
+    yield from _aa(definition)
+    for repeat in range(definition.repeats):
+        yield from _round(definition, repeat, samples)
+
+
+def count(definition: Definition) -> int:
+    """How many there are at most."""
+    return sum(1 for _ in tasks(definition))
 
 
 def _aa(definition: Definition) -> Iterator[Task]:
@@ -47,14 +55,23 @@ def _aa(definition: Definition) -> Iterator[Task]:
         yield Task("aa", definition.reference, turn, point, definition.seed + 100_003 * (turn // 2))
 
 
-def _compare(definition: Definition) -> Iterator[Task]:
-    points = list(enumerate(definition.plan.points()))
-    for repeat in range(definition.repeats):
-        sides = list(definition.sides)[:: -1 if repeat % 2 else 1]
-        pairs = (
-            [(side, point) for side in sides for point in points]
-            if definition.start == "each"
-            else [(side, point) for point in points for side in sides]
-        )
-        for side, (place, point) in pairs:
-            yield Task("compare", side, repeat, point, definition.seed + 1009 * repeat + place)
+def _round(definition: Definition, repeat: int, samples: Sequence[Sample]) -> Iterator[Task]:
+    sides = list(definition.sides)[:: -1 if repeat % 2 else 1]
+    points = {side: _points(definition, side, repeat, samples) for side in sides}
+    places = range(max(map(len, points.values())))
+    pairs = (
+        [(side, place) for side in sides for place in places]
+        if definition.start == "each"
+        else [(side, place) for place in places for side in sides]
+    )
+    for side, place in pairs:
+        if place < len(points[side]):
+            yield Task("compare", side, repeat, points[side][place], definition.seed + 1009 * repeat + place)
+
+
+def _points(definition: Definition, side: str, repeat: int, samples: Sequence[Sample]) -> list[Point]:
+    plan = definition.plan
+    if not (repeat and isinstance(plan, ReplayPlan) and plan.refine):
+        return plan.points()
+    before = [each for each in samples if (each.stage, each.side) == ("compare", side) and each.repeat < repeat]
+    return refined(plan, before)

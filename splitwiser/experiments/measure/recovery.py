@@ -128,11 +128,9 @@ def _is_same_or_down(stack: LocalStack, name: str, pid: int) -> bool:
 async def _fault_the_gpu(stack: LocalStack) -> None:
     """By a third client of the same daemon."""
     from splitwiser.mps.client import ClientShare
-    from splitwiser.mps.daemon import own_daemon
-    from splitwiser.mps.gpu import read_gpu
+    from splitwiser.stack.doctor import daemon_of
 
-    uuid = (await asyncio.to_thread(read_gpu)).uuid
-    control = own_daemon(stack.settings.run_dir / "mps", uuid)
+    control, _ = await asyncio.to_thread(daemon_of, stack.settings)
     environment = {**os.environ, **ClientShare().environment(control)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", GPU_FAULT), env=environment, stderr=asyncio.subprocess.DEVNULL

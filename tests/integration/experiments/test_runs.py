@@ -11,7 +11,7 @@ from splitwiser.errors import ConfigurationError, SplitwiserError
 from splitwiser.experiments.commands import RunOptions, run_experiment
 from splitwiser.experiments.result import FILE, Result, read_result
 from splitwiser.experiments.run import Progress
-from splitwiser.experiments.schedule import tasks
+from splitwiser.experiments.schedule import count, tasks
 from tests.integration.cli.conftest import run, started
 from tests.integration.experiments.conftest import write_experiment
 from tests.support.stack import running_stack
@@ -30,7 +30,7 @@ async def test_a_run_measures_every_task_once_and_writes_result_and_report(exper
     assert result.complete
     for task in tasks(result.defined):
         assert len([sample for sample in result.samples if task.matches(sample)]) == 1
-    assert len(result.samples) == len(tasks(result.defined))
+    assert len(result.samples) == count(result.defined)
     assert read_result(out) == result
     assert sorted(path.name for path in out.iterdir()) == ["report.html", FILE]
     for sample in result.samples:
@@ -76,7 +76,7 @@ async def test_ctrl_c_leaves_what_is_done_and_resume_adds_the_rest(experiments: 
     whole = await measured(experiments, tmp_path / "out", resume=True)
     assert whole.complete
     assert whole.samples[: len(left.samples)] == left.samples
-    assert len(whole.samples) == len(tasks(whole.defined))
+    assert len(whole.samples) == count(whole.defined)
 
 
 def _count(out: Path) -> int:

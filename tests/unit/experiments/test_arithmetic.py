@@ -123,6 +123,23 @@ def test_several_tunings_of_one_engine_count_by_the_best() -> None:
     assert made.goodput_ratio_vs_chunked == pytest.approx(1.0)
 
 
+def test_the_ratios_interval_chooses_the_best_side_in_every_draw() -> None:
+    sides = {"one": {"stack": "unsplit"}, "split": {"stack": "split"}, "equal": {"stack": "split"}}
+    samples = [replayed(side, rate, good, of=60) for side in sides for rate, good in ((1.0, 60), (2.0, 54), (4.0, 12))]
+    found = []
+    for names in (("one", "split"), tuple(sides)):
+        chosen = [each for each in samples if each.side in names]
+        made = result(chosen, plan=REPLAY, sides={name: sides[name] for name in names})
+        add_goodput(made)
+        assert made.goodput
+        assert made.goodput.ratio
+        assert made.goodput.ratio.value == pytest.approx(1.0)
+        found.append(made.goodput.ratio)
+    alone, among = found
+    assert alone.low < 1.0 < alone.high
+    assert among.low > alone.low, "the better of two is seldom unlucky"
+
+
 def test_a_side_that_keeps_the_goal_nowhere_gives_no_ratio() -> None:
     made = replay(split=[20, 20, 20], one=[0, 0, 0])
     add_goodput(made)

@@ -1,0 +1,67 @@
+"""Later rounds look where the goal is lost, each side in its own bracket."""
+
+import pytest
+
+from splitwiser.experiments.definition import ReplayPlan
+from splitwiser.experiments.result import Sample
+from splitwiser.experiments.schedule import count, tasks
+from splitwiser.experiments.search import bracket, refined
+from tests.unit.experiments.examples import REPLAY, definition, replayed
+
+
+def plan(refine: int) -> ReplayPlan:
+    return ReplayPlan.model_validate({**REPLAY, "refine": refine})
+
+
+def rates(found: list[dict[str, float | str]]) -> list[float | str]:
+    return [point["rate_per_s"] for point in found]
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([(1, 1.0), (2, 0.95), (4, 0.5)], (2, 4)),
+        ([(1, 1.0), (2, 0.5), (4, 1.0)], (1, 2)),
+        ([(8, 0.5), (16, 0.2)], (4, 8)),
+        ([(1, 1.0), (2, 1.0)], (2, 3)),
+        ([(2, 1.0)], (2, 3)),
+    ],
+)
+def test_the_bracket_is_where_the_share_is_lost_first(
+    shares: list[tuple[float, float]], expected: tuple[float, float]
+) -> None:
+    assert bracket(shares, 0.9) == expected
+
+
+def test_a_round_takes_the_ends_and_what_is_between() -> None:
+    before = [replayed("one", 1.0, 20), replayed("one", 2.0, 20), replayed("one", 4.0, 5)]
+    assert rates(refined(plan(3), before)) == [2.0, 3.0, 4.0]
+    assert rates(refined(plan(1), before)) == [3.0]
+    narrow = [*before, replayed("one", 2.25, 5)]
+    assert rates(refined(plan(3), narrow)) == [2.0, 2.25], "rates closer than a step are one"
+
+
+def test_each_side_goes_on_in_its_own_bracket_by_all_rounds_before() -> None:
+    wanted = definition(plan={**REPLAY, "refine": 2}, repeats=3, aa_pairs=1)
+    samples: list[Sample] = []
+    seen: dict[tuple[str, int], list[float]] = {}
+    for task in tasks(wanted, samples):
+        rate = float(task.point["rate_per_s"])
+        edge = 1.5 if task.side == "one" else 3.0
+        made = replayed(task.side, rate, 20 if rate < edge else 0)
+        samples.append(made.model_copy(update={"stage": task.stage, "repeat": task.repeat}))
+        if task.stage == "compare":
+            seen.setdefault((task.side, task.repeat), []).append(rate)
+    assert seen["one", 0] == seen["split", 0] == [1.0, 2.0, 4.0]
+    assert (seen["one", 1], seen["split", 1]) == ([1.0, 2.0], [2.0, 4.0])
+    assert seen["one", 2] == [1.0, 2.0]
+    assert count(wanted) == len(samples) == 2 + 6 + 4 + 4
+
+
+def test_a_resumed_run_comes_to_the_same_tasks() -> None:
+    wanted = definition(plan={**REPLAY, "refine": 3}, repeats=2, aa_pairs=1)
+    samples: list[Sample] = []
+    for task in tasks(wanted, samples):
+        made = replayed(task.side, float(task.point["rate_per_s"]), 20 if task.point["rate_per_s"] != 4 else 0)
+        samples.append(made.model_copy(update={"stage": task.stage, "repeat": task.repeat}))
+    assert all(task.is_done(samples) for task in tasks(wanted, samples))
