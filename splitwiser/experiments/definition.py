@@ -138,6 +138,8 @@ class Side(Part):
     """split: this project's. unsplit: whole engines of the same kind, one process each, without a router."""
     instances: Positive = 1
     """Unsplit engines; requests go to them in turn."""
+    shared_weights: bool = False
+    """Unsplit vLLMs whose weights lie in one store, once for all of them."""
     group: str = ""
     """Sides of one group are tunings of one thing: goodput compares groups by their best side."""
     note: str = ""
@@ -151,6 +153,8 @@ class Side(Part):
     def _split_is_one(self) -> "Side":
         if self.stack == "split" and self.instances != 1:
             raise ValueError("only an unsplit side has instances; give prefill.workers in its settings instead")
+        if self.stack == "split" and self.shared_weights:
+            raise ValueError("the weights of a split side are always shared; leave shared_weights out")
         return self
 
 

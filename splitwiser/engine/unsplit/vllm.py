@@ -4,6 +4,7 @@ What a stack's settings say is passed on (chunk, batch, cache, page); prefix cac
 """
 
 import asyncio
+import os
 import time
 from typing import Any
 
@@ -12,6 +13,11 @@ from splitwiser.engine.unsplit.base import StepSink, WholeEngine, WholeJob
 from splitwiser.engine.vllm.environment import compilation, prepare_environment
 from splitwiser.errors import StartupError
 from splitwiser.text.model_info import load_model
+
+SHARED = "UNSPLIT_SHARED_WEIGHTS"
+"""Variable: the settings of a stack whose store keeps the weights for several engines."""
+LOADER = "splitwiser.experiments.unsplit.shared_weights.SharedWeights"
+"""Named, never imported: vLLM imports it in its engine's process, where weights are loaded."""
 
 
 class StepClock:
@@ -99,6 +105,8 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    from splitwiser.engine.vllm.weights import LOAD_FORMAT
+
     pool, cpu = settings.pool, settings.engine.device == "cpu"
     args = AsyncEngineArgs(
         model=settings.engine.model,
@@ -119,6 +127,7 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
         enforce_eager=cpu,
         compilation_config=compilation(settings.engine),
         enable_log_requests=False,
+        **({"load_format": LOAD_FORMAT, "worker_extension_cls": LOADER} if SHARED in os.environ else {}),
     )
     clock = StepClock()
     try:

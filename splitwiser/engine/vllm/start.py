@@ -34,7 +34,7 @@ async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[Pool
     return starting.layout, Core(thread, core)
 
 
-def _identity(engine: EngineSettings) -> str:
+def weights_identity(engine: EngineSettings) -> str:
     """What this engine's weights segment holds, as this vLLM lays it out."""
     return identity_of(engine.model, engine.dtype, vllm=vllm.__version__, torch=torch.__version__)
 
@@ -53,7 +53,7 @@ class _Starting:
         engine = self.settings.engine
         if self.settings.gpu.decode_sms and engine.device == "cuda":
             confine(self.phase, self.settings.gpu.decode_sms)
-        register_loader(self.door, self.memory, _identity(engine))
+        register_loader(self.door, self.memory, weights_identity(engine))
         config = engine_config(self.settings, self.phase)
         if engine.device == "cpu":
             let_draws_be_taken_back()

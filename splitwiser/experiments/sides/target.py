@@ -42,7 +42,7 @@ async def open_side(name: str, side: Side, settings: Settings) -> AsyncIterator[
             stack = await running.enter_async_context(LocalStack(own))
             yield await _target(running, name, (stack.address,), own, stack)
         else:
-            engines = await running.enter_async_context(UnsplitStack(own, side.instances))
+            engines = await running.enter_async_context(UnsplitStack(own, side.instances, side.shared_weights))
             yield await _target(running, name, engines.addresses, own, None)
 
 

@@ -1,10 +1,43 @@
-"""One whole vLLM behind the same calls as a stack: what the split is compared with answers, and tells its steps."""
+"""Whole vLLMs behind the same calls as a stack: what the split is compared with answers, and tells its steps."""
+
+from collections.abc import Iterable
+from pathlib import Path
 
 from splitwiser.config.schema import Settings
 from splitwiser.experiments.definition import Side
 from splitwiser.experiments.load import Sender, equal_requests
 from splitwiser.experiments.sides.target import open_side
 from splitwiser.experiments.steps import steps_since
+from splitwiser.stack.card import read_card
+
+
+def weights_mapped_below(pids: Iterable[int]) -> list[str]:
+    """The inode of the weights' memory, once for each process that maps it: these and their children."""
+    family = {str(pid) for pid in pids}
+    children = [Path(f"/proc/{pid}/task/{pid}/children").read_text().split() for pid in family]
+    family |= {child for each in children for child in each}
+    maps = [Path(f"/proc/{pid}/maps").read_text().splitlines() for pid in family]
+    return [next(iter(found)) for lines in maps if (found := {line.split()[4] for line in lines if "weights" in line})]
+
+
+async def test_two_share_one_copy_of_the_weights(tiny_llama: str) -> None:
+    settings = Settings.model_validate(
+        {
+            "engine": {"kind": "vllm", "model": tiny_llama},
+            "pool": {"pages": 128},
+            "decode": {"max_batch": 8},
+            "stack": {"start_timeout_s": 300},
+        }
+    )
+    requests = equal_requests(2, 40, 8, seed=1)
+    async with open_side("two", Side(stack="unsplit", instances=2, shared_weights=True), settings) as target:
+        records = await Sender(target).closed_loop(requests, in_flight=2)
+        assert target.run_dir
+        cards = [read_card(target.run_dir, name) for name in ("unsplit-0", "unsplit-1")]
+        copies = weights_mapped_below(card.pid for card in cards if card)
+    assert [(record.completed, record.output_tokens) for record in records] == [(True, 8)] * 2
+    assert len(copies) == 2, "both engines map them"
+    assert len(set(copies)) == 1, "and they are the same memory"
 
 
 async def test_it_answers_exactly_and_tells_its_steps(tiny_llama: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from splitwiser.config.check import check_settings
 from splitwiser.errors import ConfigurationError
 from splitwiser.experiments.catalogue import BESIDE_THE_PACKAGE, names, read_definition, shape_of
 from splitwiser.experiments.definition import merged
@@ -43,6 +44,14 @@ def test_each_is_whole_and_has_words(name: str, quick: bool) -> None:
     assert (BESIDE_THE_PACKAGE / name / "README.md").read_text().startswith("# ")
     if definition.model:
         assert shape_of(BESIDE_THE_PACKAGE, definition.model)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_side_can_be_meant(name: str, quick: bool) -> None:
+    definition = read_definition(BESIDE_THE_PACKAGE, name, quick=quick)
+    for side in definition.sides:
+        check_settings(definition.settings_of(side))
 
 
 @pytest.mark.parametrize("name", EVERY)

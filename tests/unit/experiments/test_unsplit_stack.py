@@ -6,7 +6,7 @@ import pytest
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.transformers.tiny import make_tiny
-from splitwiser.errors import StartupError
+from splitwiser.errors import ConfigurationError, StartupError
 from splitwiser.experiments.sides.unsplit import UnsplitStack
 from tests.support import fake_gpu
 from tests.support.sockets import socket_folder
@@ -29,7 +29,15 @@ async def test_a_gpu_too_small_for_two_is_told_in_bytes(monkeypatch: pytest.Monk
                 "pool": {"pages": 64},
             }
         )
-        with pytest.raises(StartupError, match=r"GPU memory: .* = 3\.0 GiB of 2\.6 GiB free"):
+        with pytest.raises(StartupError, match=r"GPU memory: .* = 9\.0 GiB of 7\.8 GiB free"):
             async with UnsplitStack(settings, 3):
                 pytest.fail("started")
         assert not list((folder / "run" / "services").iterdir())
+
+
+async def test_engines_that_cannot_share_weights_are_refused(model: Path) -> None:
+    with socket_folder() as folder:
+        settings = Settings.model_validate({"run_dir": folder / "run", "engine": {"model": str(model)}})
+        with pytest.raises(ConfigurationError, match="the unsplit transformers engine has weights of its own"):
+            async with UnsplitStack(settings, 2, shared_weights=True):
+                pytest.fail("started")
