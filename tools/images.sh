@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the images named (router store worker experiments; redis and pause are the cluster tests' own) into the OCI layout
-# OUT, and prints their sizes as JSON. Without BASE_IMAGE, or a registry to have it from, the base is made of Debian's packages.
+# Builds the images named (router store worker worker-vllm experiments worker-gpu; redis and pause are the cluster tests' own)
+# into the OCI layout OUT, and prints their sizes as JSON. Without BASE_IMAGE the base is made of Debian's packages, so that no
+# registry is needed. Only worker-gpu is always built on an image from one, or on GPU_BASE_IMAGE.
 # Called by `make images`. Needs root, buildah, mmdebstrap and catatonit.
 set -eu
 
@@ -52,6 +53,9 @@ for name in "$@"; do
         mkdir -p "$work/pause"
         cp "$(command -v catatonit)" "$work/pause/"
         build --target pause --tag "$image" --file "$context/Containerfile" "$work/pause"
+        ;;
+    worker-gpu)
+        build ${GPU_BASE_IMAGE:+--build-arg "BASE_IMAGE=$GPU_BASE_IMAGE"} --tag "$image" --file containers/Containerfile.gpu .
         ;;
     *)
         build --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg TORCH_INDEX_URL="${TORCH_INDEX_URL:-}" \

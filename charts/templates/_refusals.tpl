@@ -24,10 +24,6 @@
 {{- if and (ne $values.engine "sim") (not $values.model) -}}
 {{- include "splitwiser.refuse" (dict "error" (printf "engine %s has no model" $values.engine) "help" "set model to a Hugging Face id, or to a folder below /models") -}}
 {{- end -}}
-{{- if and (eq $values.engine "vllm") (eq $values.device "cpu") (not $values.worker.image.repository) -}}
-{{- include "splitwiser.refuse" (dict "error" "engine vllm on device cpu has no image: splitwiser-worker holds no vLLM"
-    "help" "set worker.image.repository to an image of yours with vLLM's CPU build, or device=gpu, or engine=transformers") -}}
-{{- end -}}
 {{- if and $values.models.existingClaim $values.models.hostPath -}}
 {{- include "splitwiser.refuse" (dict "error" "models.existingClaim and models.hostPath are both set" "help" "leave one of them empty") -}}
 {{- end -}}

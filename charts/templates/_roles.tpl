@@ -29,7 +29,8 @@ http: 8000
 {{- define "splitwiser.roleImage" -}}
 {{- $image := (include "splitwiser.role" . | fromYaml).image -}}
 {{- if include "splitwiser.isWorker" .role -}}
-{{- $usual := ternary "splitwiser-worker-gpu" "splitwiser-worker" (eq .root.Values.device "gpu") -}}
+{{- $onCpu := ternary "splitwiser-worker-vllm" "splitwiser-worker" (eq .root.Values.engine "vllm") -}}
+{{- $usual := ternary "splitwiser-worker-gpu" $onCpu (eq .root.Values.device "gpu") -}}
 {{- $image = merge (dict "repository" (default $usual .root.Values.worker.image.repository)) .root.Values.worker.image -}}
 {{- end -}}
 {{- include "splitwiser.image" (dict "root" .root "image" $image) -}}

@@ -161,6 +161,23 @@ def test_images_are_pinned(objects: list[Object]) -> None:
             assert not container["image"].endswith(":latest")
 
 
+@pytest.mark.parametrize(
+    ("engine", "device", "repository"),
+    [
+        ("sim", "cpu", "splitwiser-worker"),
+        ("transformers", "cpu", "splitwiser-worker"),
+        ("vllm", "cpu", "splitwiser-worker-vllm"),
+        ("transformers", "gpu", "splitwiser-worker-gpu"),
+        ("vllm", "gpu", "splitwiser-worker-gpu"),
+    ],
+)
+def test_workers_run_in_the_image_that_has_their_engine(helm: Helm, engine: str, device: str, repository: str) -> None:
+    objects = helm.objects({"engine": engine, "device": device, "model": "org/model"})
+    services = [container for pod in pods(objects) for container in pod.services]
+    images = {container["args"][0]: container["image"].rpartition(":")[0] for container in services}
+    assert images["services.prefill"] == images["services.decode"] == repository
+
+
 def test_probes_are_grpcs_own_and_liveness_is_the_process_alone(objects: list[Object]) -> None:
     for pod in pods(objects):
         for container in pod.services:

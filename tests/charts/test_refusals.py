@@ -19,12 +19,6 @@ def gpu(mode: str = "devicePlugin", **more: Any) -> dict[str, Any]:
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("sim on a GPU", {"device": "gpu"}, "engine sim computes on a CPU", "set device=cpu"),
     ("no model", {"engine": "transformers"}, "engine transformers has no model", "set model"),
-    (
-        "no image",
-        {"engine": "vllm", "model": "a/b"},
-        "engine vllm on device cpu has no image",
-        "worker.image.repository",
-    ),
     ("no volume", {"engine": "transformers", "model": "/models/a"}, "no volume holds it", "models.existingClaim"),
     ("two volumes", {"models": {"existingClaim": "a", "hostPath": "/b"}}, "models.hostPath are both set", "leave one"),
     ("cap over the plugin's", gpu(prefill={"smPercent": 51}), "at most 100/2 = 50 %", "mps.mode=daemonset or dra"),
