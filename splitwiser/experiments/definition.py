@@ -181,7 +181,7 @@ class Definition(Part):
     """Which point of the plan the A/A run takes, by its place."""
     seed: int = 0
     profile: bool = False
-    """Also run Nsight Compute over both phases, where it is there."""
+    """Also profile both phases on a GPU: by Nsight Compute, or by NVML where that is not there."""
     plan: Plan
 
     @model_validator(mode="after")

@@ -94,11 +94,13 @@ class Goodput(Record):
 
 
 class PhaseProfile(Record):
-    """One phase under Nsight Compute: means over its kernels, weighted by their time."""
+    """One phase by Nsight Compute: means over a step's kernels, weighted by their time. Or by NVML: means over a load
+    of this phase alone, without kernels, kernels_ms the time of a step, and the SM's share that of time in use."""
 
     phase: str
     prompt_tokens: int
     batch: int
+    by: str = "Nsight Compute"
     kernels: int
     kernels_ms: float
     sm_percent: float

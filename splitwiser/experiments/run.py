@@ -13,7 +13,7 @@ from splitwiser.experiments.goodput import add_goodput
 from splitwiser.experiments.load import Sender, equal_requests
 from splitwiser.experiments.machine import now
 from splitwiser.experiments.measure import measure_of
-from splitwiser.experiments.profile import is_possible, profile
+from splitwiser.experiments.profile import is_wanted, profile
 from splitwiser.experiments.result import Result, Sample, write_result
 from splitwiser.experiments.schedule import Task, count, tasks
 from splitwiser.experiments.sides.daemon import one_daemon
@@ -61,8 +61,9 @@ class Run:
         if any(not self._is_settled(task) for task in self._tasks()):
             together = self._definition.start == "together" or bool(self._result.endpoint)
             await (self._all_up() if together else self._one_after_the_other())
-        if is_possible(self._definition):
-            self._result.profile = await profile(self._definition, self._progress.say)
+        if is_wanted(self._definition):
+            self._result.profile, notes = await profile(self._definition, self._progress.say)
+            self._result.notes += notes
 
     def _tasks(self) -> Iterator[Task]:
         return tasks(self._definition, self._result.samples)

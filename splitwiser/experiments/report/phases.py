@@ -10,7 +10,7 @@ from splitwiser.experiments.result import Result
 
 
 def phases(result: Result) -> Any | None:
-    """None where Nsight Compute was not there."""
+    """None where nothing could profile them."""
     if not result.profile:
         return None
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=("SM throughput", "DRAM throughput"))
@@ -22,4 +22,4 @@ def phases(result: Result) -> Any | None:
             bars = go.Bar(x=words, y=values, name=phase, marker=marker, legendgroup=phase, showlegend=column == 1)
             figure.add_trace(bars, row=1, col=column)
     figure.update_yaxes(title_text="% of peak", range=[0, 100], row=1, col=1)
-    return dressed(figure, "What each phase takes of the GPU (Nsight Compute)")
+    return dressed(figure, f"What each phase takes of the GPU ({result.profile[0].by})")

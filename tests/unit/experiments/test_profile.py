@@ -1,43 +1,79 @@
-"""Nsight Compute's table: a phase's figure is the mean over its kernels, weighted by their time."""
+"""The profile of the phases is by Nsight Compute, by NVML where that fails, and a run goes on where both do."""
+
+from pathlib import Path
 
 import pytest
 
+from splitwiser.engine.transformers.tiny import make_tiny
 from splitwiser.errors import StartupError
-from splitwiser.experiments.profile import DRAM, SM, TIME, is_possible, summed
-from tests.unit.experiments.examples import definition
+from splitwiser.experiments import nsight
+from splitwiser.experiments.definition import Definition
+from splitwiser.experiments.phase_load import row_of
+from splitwiser.experiments.profile import is_wanted, profile
+from tests.unit.experiments.examples import BURST, definition
 
-HEAD = (
-    '"ID","Process ID","Process Name","Host Name","Kernel Name","Context","Stream","Block Size","Grid Size","Device",'
-    '"CC","Section Name","Metric Name","Metric Unit","Metric Value"\n'
-)
-
-
-def row(launch: int, metric: str, value: str) -> str:
-    cells = (launch, 1, "python3", "127.0.0.1", "void gemm<1, 2>(int)", 1, 7, "(128, 1, 1)", "(8, 1, 1)", 0, "9.0", "x")
-    return ",".join(f'"{cell}"' for cell in (*cells, metric, "unit", value)) + "\n"
-
-
-def kernel(launch: int, time_ns: str, sm: str, dram: str) -> list[str]:
-    return [row(launch, TIME, time_ns), row(launch, SM, sm), row(launch, DRAM, dram)]
+PLAN = {**BURST, "prompt_tokens": [8], "batch": [1, 2]}
+TABLE = f"""==PROF== Connected
+"ID","Kernel Name","{nsight.SM}","{nsight.DRAM}","{nsight.TIME}"
+"","","%","%","ns"
+"0","gemm","40","20","1000"
+"""
 
 
-def test_long_kernels_weigh_more() -> None:
-    lines = [
-        "==PROF== Connected to process 1\n",
-        HEAD,
-        *kernel(0, "3,000", "80.0", "10"),
-        *kernel(1, "1000", "0", "50"),
+@pytest.fixture
+def wanted(tmp_path: Path) -> Definition:
+    engine = {"kind": "transformers", "device": "cuda", "model": str(make_tiny(tmp_path / "tiny"))}
+    return definition(profile=True, plan=PLAN, settings={"engine": engine})
+
+
+def ncu(folder: Path, monkeypatch: pytest.MonkeyPatch, table: str, code: int) -> None:
+    """A program that stands for Nsight Compute: leaves the table where --log-file says, and runs nothing."""
+    (folder / "table").write_text(table)
+    program = folder / "ncu"
+    take = 'while [ "$1" != --log-file ]; do shift; done; cp'
+    program.write_text(f'#!/bin/sh\n{take} {folder}/table "$2"; exit {code}\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(nsight, "PLACES", folder / "none")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+async def test_each_phase_at_each_point_by_nsight_compute(
+    wanted: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ncu(tmp_path, monkeypatch, TABLE, 0)
+    said: list[str] = []
+    rows, notes = await profile(wanted, said.append)
+    assert notes == []
+    assert [(row.phase, row.batch, row.prompt_tokens) for row in rows] == [
+        ("prefill", 1, 8),
+        ("decode", 1, 8),
+        ("prefill", 2, 8),
+        ("decode", 2, 8),
     ]
-    found = summed("prefill", 512, 8, lines)
-    assert (found.kernels, found.kernels_ms) == (2, 0.004)
-    assert (found.sm_percent, found.dram_percent) == (60.0, 20.0)
+    assert {(row.by, row.kernels, row.sm_percent, row.dram_percent) for row in rows} == {("Nsight Compute", 1, 40, 20)}
+    assert said[0] == "Nsight Compute: prefill of 1 x 8 tokens"
 
 
-@pytest.mark.parametrize("lines", [[], [HEAD], ["==ERROR== no kernels\n"], [HEAD, row(0, SM, "5")]])
-def test_a_table_without_a_kernel_is_no_figure(lines: list[str]) -> None:
-    with pytest.raises(StartupError, match="no kernel"):
-        summed("decode", 512, 8, lines)
+async def test_one_that_fails_leaves_it_to_nvml_and_both_that_fail_are_noted(
+    wanted: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ncu(tmp_path, monkeypatch, "==ERROR== ERR_NVGPUCTRPERM - no permission\n", 1)
+    rows, notes = await profile(wanted, lambda line: None)
+    assert rows == []
+    assert "no profile by Nsight Compute: ncu failed: ==ERROR== ERR_NVGPUCTRPERM" in notes[0]
+    # The load itself ran here, on a CPU, of which NVML knows nothing.
+    assert notes[1] == "no profile by NVML: NVML tells no SM activity and DRAM use of this GPU"
+
+
+def test_only_what_was_sampled_within_the_load_counts() -> None:
+    told = {"begin_ns": 1_000_000_000, "end_ns": 3_000_000_000, "steps": 4}
+    activity = [(900.0, 5.0), (1050.0, 5.0), (1150.0, 60.0), (3000.0, 80.0), (3100.0, 5.0)]
+    series = {"SM activity %": activity, "DRAM %": [(at, value / 2) for at, value in activity]}
+    row = row_of("decode", 8, 2, series, told, start_ns=0)
+    assert (row.by, row.sm_percent, row.dram_percent, row.kernels_ms) == ("NVML", 70.0, 35.0, 500.0)
+    with pytest.raises(StartupError, match="tells no SM activity"):
+        row_of("decode", 8, 2, {"CPU busy %": activity}, told, start_ns=0)
 
 
 def test_a_cpu_is_not_profiled() -> None:
-    assert not is_possible(definition(profile=True))
+    assert not is_wanted(definition(profile=True))
