@@ -14,6 +14,7 @@ from pathlib import Path
 from experiments.gpu.caps import ROWS, SHAPES
 from experiments.gpu.record import record
 from experiments.gpu.vllm_frontier import ask, line, running
+from splitwiser.errors import StartupError
 from splitwiser.mps.client import ClientShare
 from splitwiser.mps.control import Control
 from splitwiser.mps.daemon import mps_daemon
@@ -41,8 +42,11 @@ async def gate(control: Control, side: str, decode_sms: int, turns: asyncio.Sema
     environment, partition = ClientShare().environment(control), {"side": side, "decode_sms": decode_sms}
     async with turns:
         shapes = SHAPES["llama-3-8b"]
-        finding = await measure_products(shapes, ROWS, "bfloat16", 100, environment, partition=partition)
-    return {"side": side, "decode_sms": decode_sms, **asdict(finding), "passes": finding.passes}
+        try:
+            finding = await measure_products(shapes, ROWS, "bfloat16", 100, environment, partition=partition)
+        except StartupError as error:
+            return partition | {"passes": False, "error": str(error)[-400:]}
+    return partition | asdict(finding) | {"passes": finding.passes}
 
 
 async def measure(partitions: list[int], seconds: float) -> dict[str, object]:

@@ -92,7 +92,7 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
         "beyond_weights_and_pool_after_a_burst_bytes": loaded_bytes - once,
         **parts,
         "cold_start_s": cold_start_s,
-        "warm_start": await start_again(settings.model_copy(update={"run_dir": settings.run_dir / "again"}), draw),
+        "warm_start": await start_again(settings, once, draw),
         "decode_killed": restart,
         "handoff_of_prompt_tokens": PROMPT_TOKENS,
         "handoffs": alone,
@@ -122,13 +122,21 @@ async def look(stack: LocalStack) -> dict[str, Any]:
     }
 
 
-async def start_again(settings: Settings, draw: random.Random) -> dict[str, float]:
-    """A whole stack's start with what the one before it compiled, until it is ready, and until it has answered."""
-    started_s = time.perf_counter()
+async def start_again(settings: Settings, once: int, draw: random.Random) -> dict[str, Any]:
+    """A whole stack's start with what the one before it compiled: its times, and its memory. once: weights and pool."""
+    settings = settings.model_copy(update={"run_dir": settings.run_dir / "again"})
+    before_bytes, started_s = used_bytes(), time.perf_counter()
     async with LocalStack(settings) as stack:
         ready_s = time.perf_counter() - started_s
         await generate(stack.address, Ask(64), draw)
-        return {"ready_s": ready_s, "answered_s": time.perf_counter() - started_s}
+        answered_s = time.perf_counter() - started_s
+        await asyncio.gather(*(generate(stack.address, ask, draw) for ask in BURST))
+        return {
+            "ready_s": ready_s,
+            "answered_s": answered_s,
+            "beyond_weights_and_pool_after_a_burst_bytes": used_bytes() - before_bytes - once,
+            "process_bytes": process_bytes(),
+        }
 
 
 def starts_of(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -5,8 +5,7 @@ never leave them. Two clients of one MPS daemon that take different units of the
 (experiments/results/gpu-partition.json). A cap of MPS, by contrast, says how many and not which.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 
@@ -14,7 +13,6 @@ from splitwiser.errors import StartupError
 from splitwiser.memory.cuda.device import Device, open_device
 
 Side = Literal["prefill", "decode"]
-Unit = TypeVar("Unit")
 
 UNIT_SMS = 8
 """Multiprocessors that Hopper hands out together: kernels whose blocks work in clusters need so many."""
@@ -27,44 +25,42 @@ def confine(side: Side, decode_sms: int) -> int:
     Returns how many these are. Raises StartupError for a partition that this GPU does not have.
     """
     device = open_device()
-    units = _units(device)
-    chosen = part(units, side, decode_sms)
-    with device.current(_green_context(device, chosen)):
+    mine = _part(device, side, decode_sms)
+    with device.current(_green_context(device, mine)):
         # torch takes all its streams from a pool, and makes that whole pool with the first: here.
         streams = [torch.cuda.Stream(priority=priority) for priority in (-1, 0)]
     for stream in streams:
         _check_confined(device, stream)
     torch.cuda.set_stream(streams[-1])
-    return sum(int(unit.sm.smCount) for unit in chosen)
+    return int(mine.sm.smCount)
 
 
-def part(units: Sequence[Unit], side: Side, decode_sms: int) -> Sequence[Unit]:
-    """The side's units: decode has the first, prefill all others. Raises StartupError when either would have none."""
-    count, rest = divmod(decode_sms, UNIT_SMS)
-    if rest or not 0 < count < len(units):
-        most = (len(units) - 1) * UNIT_SMS
+def check_partition_of(sm_count: int, decode_sms: int) -> None:
+    """Raises StartupError unless both sides of a GPU with so many multiprocessors get whole units."""
+    most = (sm_count - 1) // UNIT_SMS * UNIT_SMS
+    if decode_sms % UNIT_SMS or not 0 < decode_sms <= most:
         raise StartupError(
-            f"{decode_sms} multiprocessors of decode's own leave no partition of this GPU",
+            f"{decode_sms} multiprocessors of decode's own are no part of this GPU's {sm_count}",
             help=f"give a multiple of {UNIT_SMS} from {UNIT_SMS} to {most}, or 0 for none",
             field=_FIELD,
         )
-    return units[:count] if side == "decode" else units[count:]
 
 
-def _units(device: Device) -> list[Any]:
+def _part(device: Device, side: Side, decode_sms: int) -> Any:
+    """The same split in each process: decode has its first part, prefill what remains."""
     driver = device.driver
     kind = driver.CUdevResourceType.CU_DEV_RESOURCE_TYPE_SM
     whole = device.call("read the multiprocessors", driver.cuDeviceGetDevResource(device.number, kind))
-    most = whole.sm.smCount // UNIT_SMS
-    split = driver.cuDevSmResourceSplitByCount(most, whole, 0, UNIT_SMS)
-    units, count, _ = device.call("split the multiprocessors", split)
-    return list(units[:count])
+    check_partition_of(int(whole.sm.smCount), decode_sms)
+    split = driver.cuDevSmResourceSplitByCount(1, whole, 0, decode_sms)
+    parts, _, rest = device.call("split the multiprocessors", split)
+    return parts[0] if side == "decode" else rest
 
 
-def _green_context(device: Device, units: Sequence[Any]) -> Any:
+def _green_context(device: Device, part: Any) -> Any:
     """Never destroyed: the process ends with it."""
     driver = device.driver
-    plan = device.call("plan a partition", driver.cuDevResourceGenerateDesc(list(units), len(units)))
+    plan = device.call("plan a partition", driver.cuDevResourceGenerateDesc([part], 1))
     flags = driver.CUgreenCtxCreate_flags.CU_GREEN_CTX_DEFAULT_STREAM
     green = device.call("make a partition", driver.cuGreenCtxCreate(plan, device.number, int(flags)))
     return device.call("enter a partition", driver.cuCtxFromGreenCtx(green))

@@ -61,11 +61,13 @@ async def test_products_of_an_uncapped_client_pass_the_gate(folder: Path) -> Non
     assert not Control(control.pipe_dir, control.log_dir).is_running()
 
 
-@pytest.mark.parametrize(("side", "sm_count"), [("decode", 48), ("prefill", 80)])
-async def test_products_on_each_side_of_a_partition_pass_the_gate(folder: Path, side: str, sm_count: int) -> None:
+async def test_both_sides_of_a_partition_are_the_gpu_and_their_products_pass_the_gate(folder: Path) -> None:
     async with mps_daemon("", folder / "mps", environ={}) as control:
-        environment, partition = ClientShare().environment(control), {"side": side, "decode_sms": 48}
-        shapes = [(4096, 4096), (28672, 4096)]
-        finding = await measure_products(shapes, [1, 128, 2048], "bfloat16", 100, environment, partition=partition)
-    assert finding.passes
-    assert finding.sm_count == sm_count
+        environment, shapes = ClientShare().environment(control), [(4096, 4096), (28672, 4096)]
+        whole, decode, prefill = [
+            await measure_products(shapes, [1, 128, 2048], "bfloat16", 100, environment, partition=partition)
+            for partition in (None, *({"side": side, "decode_sms": 48} for side in ("decode", "prefill")))
+        ]
+    assert decode.passes
+    assert prefill.passes
+    assert (decode.sm_count, prefill.sm_count) == (48, whole.sm_count - 48)
