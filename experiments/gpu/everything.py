@@ -150,15 +150,15 @@ def read_jobs(path: Path, only: Sequence[str] = ()) -> list[Job]:
 
 
 def pack(options: argparse.Namespace, jobs: Sequence[Job]) -> list[Path]:
-    """Archives of what the jobs left. The reports are apart: each holds a library of pictures."""
+    """Archives of what the jobs left. The reports are apart: each holds the same library of pictures, which xz sees."""
     options.archive.mkdir(parents=True, exist_ok=True)
     summary = options.out / "everything.json"
     rows = [{"job": job.name, "gpu": job.gpu, "state": job.state, "seconds": round(job.seconds, 1)} for job in jobs]
     summary.write_text(json.dumps(rows, indent=2) + "\n")
     archives = []
     for name, patterns in (("results", ("*.json", "*/*.json", f"*/{LOG}")), ("reports", ("*/*.html",))):
-        path = options.archive / f"{name}.tar.gz"
-        with tarfile.open(path, "w:gz") as archive:
+        path = options.archive / f"{name}.tar.xz"
+        with tarfile.open(path, "w:xz") as archive:
             for found in sorted(each for pattern in patterns for each in options.out.glob(pattern)):
                 archive.add(found, found.relative_to(options.out))
         archives.append(path)

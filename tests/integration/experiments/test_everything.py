@@ -45,9 +45,9 @@ def test_every_job_is_done_beside_one_that_fails(place: Path, capsys: pytest.Cap
     assert rows["broken"]["state"].startswith("failed with 2")
     assert {row["gpu"] for row in rows.values()} == {"0", "1"}
     assert "there is no side 'nobody'" in (place / "out" / "broken" / everything.LOG).read_text()
-    with tarfile.open(place / "out" / "results.tar.gz") as archive:
+    with tarfile.open(place / "out" / "results.tar.xz") as archive:
         assert {"all/result.json", "part/result.json", "broken/experiment.log"} < set(archive.getnames())
-    with tarfile.open(place / "out" / "reports.tar.gz") as archive:
+    with tarfile.open(place / "out" / "reports.tar.xz") as archive:
         assert archive.getnames() == ["all/report.html", "part/report.html"]
     assert "broken: failed with 2" in capsys.readouterr().out
 
