@@ -1,6 +1,6 @@
 """One phase's engine under an endless load, without services around it; called by vllm_frontier.py.
 
-Run as `python -m experiments.gpu.frontier_worker SETTINGS.json PHASE DECODE_SMS`, where the last is gpu.decode_sms.
+Run as `python -m experiments.gpu.frontier_worker SETTINGS.json PHASE SMS`: SMS as in gpu.PHASE_sms.
 Prints "ready", then one JSON line for each line of stdin: {"chunk": most prompt tokens of a step, "settle_s": time
 before the window, "window_s": its length}.
 """
@@ -137,5 +137,5 @@ def never() -> Made:
 
 if __name__ == "__main__":
     given = Settings.model_validate_json(Path(sys.argv[1]).read_text())
-    shared = given.gpu.model_copy(update={"decode_sms": int(sys.argv[3])})
+    shared = given.gpu.model_copy(update={f"{sys.argv[2]}_sms": int(sys.argv[3])})
     asyncio.run(main(given.model_copy(update={"gpu": shared}), sys.argv[2]))  # type: ignore[arg-type]

@@ -24,22 +24,22 @@ from splitwiser.mps.partition import UNIT_SMS
 LOAD = "experiments.gpu.partition_load"
 
 
-async def speeds(control: Control, sides: tuple[str, str], decode_sms: int, seconds: float) -> dict[str, object]:
+async def speeds(control: Control, sides: list[tuple[str, int]], seconds: float) -> dict[str, object]:
     """Each process's rate beside the other, as a part of its rate alone."""
     environment = ClientShare().environment(control)
-    arguments = [(LOAD, side, str(decode_sms)) for side in sides]
+    arguments = [(LOAD, side, str(sms)) for side, sms in sides]
     async with running(*arguments[0], **environment) as one, running(*arguments[1], **environment) as two:
         sm_counts = [json.loads(await line(each))["sm_count"] for each in (one, two)]
         command = {"seconds": seconds}
         alone = [await ask(each, command) for each in (one, two)]
         both = await asyncio.gather(ask(one, command), ask(two, command))
     kept = [round(now["per_s"] / before["per_s"], 3) for now, before in zip(both, alone, strict=True)]
-    return {"sides": sides, "decode_sms": decode_sms, "sm_counts": sm_counts, "part_of_lone_rate": kept}
+    return {"sides": sides, "sm_counts": sm_counts, "part_of_lone_rate": kept}
 
 
-async def gate(control: Control, side: str, decode_sms: int, turns: asyncio.Semaphore) -> dict[str, object]:
+async def gate(control: Control, side: str, sms: int, turns: asyncio.Semaphore) -> dict[str, object]:
     """The finding for one side of one partition."""
-    environment, partition = ClientShare().environment(control), {"side": side, "decode_sms": decode_sms}
+    environment, partition = ClientShare().environment(control), {"side": side, "sms": sms}
     async with turns:
         shapes = SHAPES["llama-3-8b"]
         try:
@@ -53,9 +53,10 @@ async def measure(partitions: list[int], seconds: float) -> dict[str, object]:
     turns = asyncio.Semaphore(4)
     with tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder:
         async with mps_daemon("", Path(folder) / "mps", environ={}) as control:
-            ways = [(("decode", "prefill"), sms) for sms in (32, 64, 96)] + [(("decode", "decode"), 64)]
-            beside = [await speeds(control, sides, sms, seconds) for sides, sms in ways]
-            sides = [(side, sms) for sms in partitions for side in ("decode", "prefill")]
+            whole = await measure_products([(64, 64)], [1], "bfloat16", 100, ClientShare().environment(control))
+            ways = [[("decode", sms), ("prefill", whole.sm_count - sms)] for sms in (32, 64, 96)]
+            beside = [await speeds(control, sides, seconds) for sides in [*ways, [("decode", 64)] * 2]]
+            sides = [side for sms in partitions for side in (("decode", sms), ("prefill", whole.sm_count - sms))]
             findings = await asyncio.gather(*(gate(control, side, sms, turns) for side, sms in sides))
     return {"beside the other": beside, "rows": ROWS, "shapes": SHAPES["llama-3-8b"], "findings": findings}
 

@@ -1,6 +1,6 @@
 """One side's work that needs no memory; called by partition.py.
 
-Run as `python -m experiments.gpu.partition_load SIDE DECODE_SMS`. Prints {"sm_count"}, then for each line of stdin,
+Run as `python -m experiments.gpu.partition_load SIDE SMS`. Prints {"sm_count"}, then for each line of stdin,
 {"seconds": how long}, one with its rate.
 """
 
@@ -16,8 +16,8 @@ ELEMENTS = 1 << 22
 """16 MiB, which stay in the second cache of any GPU that has green contexts and this many multiprocessors."""
 
 
-def main(side: str, decode_sms: str) -> None:
-    sm_count = confine(side, int(decode_sms))  # type: ignore[arg-type]
+def main(side: str, sms: str) -> None:
+    sm_count = confine(side, int(sms))  # type: ignore[arg-type]
     values = torch.rand(ELEMENTS, device="cuda")
     work(values)
     print(json.dumps({"sm_count": sm_count}), flush=True)

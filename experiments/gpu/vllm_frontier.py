@@ -29,9 +29,10 @@ from splitwiser.stack.card import read_card
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How two phases share. decode_sms: as in gpu.decode_sms; chunks: most prompt tokens of a step, one point each."""
+    """How two phases share. sms: as in gpu.prefill_sms and decode_sms; chunks: of prompts, in turn."""
 
     prefill: ClientShare
+    prefill_sms: int = 0
     decode_sms: int = 0
     chunks: tuple[int, ...] = (1024, 8192)
 
@@ -44,11 +45,14 @@ SPLITS = {
     "prefill below normal, 25 %": Split(ClientShare("below-normal", 25)),
     "equal priorities": Split(ClientShare()),
     "equal priorities, prefill 50 %": Split(ClientShare(sm_percent=50)),
-    "decode has 24 multiprocessors": Split(ClientShare(), 24),
-    "decode has 32 multiprocessors": Split(ClientShare(), 32),
-    "decode has 40 multiprocessors": Split(ClientShare(), 40),
-    "decode has 48 multiprocessors": Split(ClientShare(), 48),
-    "decode has 64 multiprocessors": Split(ClientShare(), 64),
+    "decode has 24 multiprocessors, prefill 108": Split(ClientShare(), 108, 24),
+    "decode has 32 multiprocessors, prefill 100": Split(ClientShare(), 100, 32),
+    "decode has 40 multiprocessors, prefill 92": Split(ClientShare(), 92, 40),
+    "decode has 48 multiprocessors, prefill 84": Split(ClientShare(), 84, 48),
+    "decode has 64 multiprocessors, prefill 68": Split(ClientShare(), 68, 64),
+    "prefill below normal, on 68 multiprocessors": Split(LOW, 68),
+    "prefill below normal, on 84 multiprocessors": Split(LOW, 84),
+    "prefill below normal, on 100 multiprocessors": Split(LOW, 100),
 }
 CHUNKS_OF_ONE = [256, 384, 512, 640, 1024, 2048, 8192]
 LONGEST_CHUNK = 8192
@@ -88,10 +92,9 @@ async def split(name: str, control: Control, settings_file: str, windows: dict[s
     """Both engines as clients that share like this, each chunk of prefill's. Uncapped or parted also each alone."""
     module, way = "experiments.gpu.frontier_worker", SPLITS[name]
     environments = [share.environment(control) for share in (way.prefill, ClientShare())]
-    sms = str(way.decode_sms)
     async with (
-        running(module, settings_file, "prefill", sms, **environments[0]) as prefill,
-        running(module, settings_file, "decode", sms, **environments[1]) as decode,
+        running(module, settings_file, "prefill", str(way.prefill_sms), **environments[0]) as prefill,
+        running(module, settings_file, "decode", str(way.decode_sms), **environments[1]) as decode,
     ):
         await asyncio.gather(line(prefill), line(decode))
         points: list[dict[str, Any]] = []

@@ -73,15 +73,14 @@ def _device(settings: Settings) -> Found:
 
 def _partition(settings: Settings) -> Found:
     """Green contexts split the whole GPU; the engine has to be told, and each phase is a process."""
-    gpu, name = settings.gpu, "gpu.decode_sms"
-    if not gpu.decode_sms:
-        return
-    if gpu.sharing != "mps":
-        yield name, gpu.decode_sms, "without MPS the phases take turns on the whole GPU", "set gpu.sharing=mps"
-    if settings.engine.kind != "vllm":
-        yield name, gpu.decode_sms, "only the vllm engine keeps to a partition", "give --engine vllm, or leave it at 0"
-    if min(gpu.prefill_sm_percent, gpu.decode_sm_percent) < 100:
-        yield name, gpu.decode_sms, "a capped process cannot split the GPU", "leave the caps at 100, or this at 0"
+    gpu = settings.gpu
+    for name, sms in (("gpu.prefill_sms", gpu.prefill_sms), ("gpu.decode_sms", gpu.decode_sms)):
+        if sms and gpu.sharing != "mps":
+            yield name, sms, "without MPS the phases take turns on the whole GPU", "set gpu.sharing=mps"
+        if sms and settings.engine.kind != "vllm":
+            yield name, sms, "only the vllm engine keeps to a partition", "give --engine vllm, or leave it at 0"
+        if sms and min(gpu.prefill_sm_percent, gpu.decode_sm_percent) < 100:
+            yield name, sms, "a capped process cannot split the GPU", "leave the caps at 100, or this at 0"
 
 
 def _single(settings: Settings) -> Found:

@@ -86,9 +86,11 @@ class GpuSettings(Section):
     """Most of the GPU's multiprocessors that prefill runs on at a time. A cap must pass the numeric gate."""
     decode_sm_percent: Percent = 100
     """The same for decode."""
+    prefill_sms: Annotated[int, Field(ge=0)] = 0
+    """Multiprocessors that prefill is confined to, counted from the GPU's last. 0: none. Only with MPS and the vllm
+    engine, and instead of caps."""
     decode_sms: Annotated[int, Field(ge=0)] = 0
-    """Multiprocessors that decode has for itself, while prefill has all others: a multiple of 8. 0: both compute on
-    all. Only with MPS and the vllm engine, and instead of caps."""
+    """The same for decode, a multiple of 8, counted from the first: the two share none if the GPU has so many."""
 
 
 class RouterSettings(Section):
@@ -267,6 +269,10 @@ class Settings(Section):
     def decode_pages(self) -> int:
         """Pages that one decode worker owns."""
         return (self.pool.pages - self.prefill_pages * self.prefill.workers) // self.decode.workers
+
+    def sms(self, phase: str) -> int:
+        """Multiprocessors that the phase is confined to; 0: to none."""
+        return self.gpu.prefill_sms if phase == "prefill" else self.gpu.decode_sms
 
     @property
     def pinned_pages(self) -> int:

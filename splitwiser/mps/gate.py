@@ -74,8 +74,8 @@ async def check_partition(phase: str, measured: Awaitable[Finding]) -> Finding:
         return finding
     raise StartupError(
         f"on {finding.sm_count} multiprocessors of its own {phase}'s matrix products are wrong: {finding}",
-        help="set gpu.decode_sms to another multiple of 8, or to 0",
-        field="gpu.decode_sms",
+        help="give it others, or 0 for all",
+        field=f"gpu.{phase}_sms",
     )
 
 
@@ -110,7 +110,7 @@ async def measure_products(
 ) -> Finding:
     """Measure in a process of its own: a cap is read when CUDA starts. Raises StartupError when that process fails.
 
-    partition: side and decode_sms, to measure on that side's multiprocessors alone.
+    partition: side and sms, to measure on those multiprocessors alone.
     """
     products = {"rows": list(rows), "shapes": [list(shape) for shape in shapes]}
     job = {"device": device, "dtype": dtype, **products, **(partition or {})}

@@ -38,13 +38,13 @@ class Product:
 def main() -> None:
     """{"device": "cuda", "dtype": "bfloat16", "rows": [m, ...], "shapes": [[n, k], ...]} -> sm_count, products.
 
-    "side" and "decode_sms": of the partition to measure in.
+    "side" and "sms": the partition to measure in.
     """
     job = json.load(sys.stdin)
     device = torch.device(job["device"])
     dtype = getattr(torch, job["dtype"])
     torch.manual_seed(0)
-    confined_to = confine(job["side"], job["decode_sms"]) if job.get("decode_sms") else 0
+    confined_to = confine(job["side"], job["sms"]) if job.get("sms") else 0
     products = [each for n, k in job["shapes"] for each in measure(n, k, job["rows"], dtype, device)]
     properties = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
     sm_count = confined_to or (properties.multi_processor_count if properties else 0)

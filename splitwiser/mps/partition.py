@@ -1,8 +1,9 @@
-"""Owns the partition: which multiprocessors a process computes on where each phase has some of its own.
+"""Owns the partition: which multiprocessors a process computes on, where a phase does not have all.
 
 A green context (CUDA driver API, chapter 6.35) holds some of the GPU's multiprocessors, and the kernels of its streams
-never leave them. Two clients of one MPS daemon that take different units of the same split share none of them
-(experiments/results/gpu-partition.json). A cap of MPS, by contrast, says how many and not which.
+never leave them. Decode counts its own from the first, prefill from the last: so two clients of one MPS daemon share
+none where the GPU has enough for both (experiments/results/gpu-partition.json). A cap of MPS, by contrast, says how
+many and not which.
 """
 
 from typing import Any, Literal
@@ -16,16 +17,15 @@ Side = Literal["prefill", "decode"]
 
 UNIT_SMS = 8
 """Multiprocessors that Hopper hands out together: kernels whose blocks work in clusters need so many."""
-_FIELD = "gpu.decode_sms"
 
 
-def confine(side: Side, decode_sms: int) -> int:
-    """Let this thread, and every stream that torch makes from now on, compute on one side's multiprocessors alone.
+def confine(side: Side, sms: int) -> int:
+    """Let this thread, and every stream that torch makes from now on, compute on that many multiprocessors alone.
 
-    Returns how many these are. Raises StartupError for a partition that this GPU does not have.
+    Returns how many these are: prefill's may be up to 7 fewer. Raises StartupError for what this GPU cannot give.
     """
     device = open_device()
-    mine = _part(device, side, decode_sms)
+    mine = _part(device, side, sms)
     with device.current(_green_context(device, mine)):
         # torch takes all its streams from a pool, and makes that whole pool with the first: here.
         streams = [torch.cuda.Stream(priority=priority) for priority in (-1, 0)]
@@ -35,24 +35,32 @@ def confine(side: Side, decode_sms: int) -> int:
     return int(mine.sm.smCount)
 
 
-def check_partition_of(sm_count: int, decode_sms: int) -> None:
-    """Raises StartupError unless both sides of a GPU with so many multiprocessors get whole units."""
-    most = (sm_count - 1) // UNIT_SMS * UNIT_SMS
-    if decode_sms % UNIT_SMS or not 0 < decode_sms <= most:
-        raise StartupError(
-            f"{decode_sms} multiprocessors of decode's own are no part of this GPU's {sm_count}",
-            help=f"give a multiple of {UNIT_SMS} from {UNIT_SMS} to {most}, or 0 for none",
-            field=_FIELD,
+def first_part(side: Side, sms: int, sm_count: int) -> int:
+    """Where the GPU is to be split: decode has the first part of so many multiprocessors, prefill what comes after.
+
+    Raises StartupError unless it has whole units and leaves something.
+    """
+    first = sms if side == "decode" else -((sms - sm_count) // UNIT_SMS) * UNIT_SMS
+    if first % UNIT_SMS or not 0 < first < sm_count or sms <= 0:
+        most = (sm_count - 1) // UNIT_SMS * UNIT_SMS
+        units = (
+            f"a multiple of {UNIT_SMS} from {UNIT_SMS} to {most}"
+            if side == "decode"
+            else f"{sm_count - most} to {sm_count - 1}"
         )
+        raise StartupError(
+            f"{sms} of this GPU's {sm_count} multiprocessors are no part that it can give",
+            help=f"give {units}, or 0 for all",
+            field=f"gpu.{side}_sms",
+        )
+    return first
 
 
-def _part(device: Device, side: Side, decode_sms: int) -> Any:
-    """The same split in each process: decode has its first part, prefill what remains."""
+def _part(device: Device, side: Side, sms: int) -> Any:
     driver = device.driver
     kind = driver.CUdevResourceType.CU_DEV_RESOURCE_TYPE_SM
     whole = device.call("read the multiprocessors", driver.cuDeviceGetDevResource(device.number, kind))
-    check_partition_of(int(whole.sm.smCount), decode_sms)
-    split = driver.cuDevSmResourceSplitByCount(1, whole, 0, decode_sms)
+    split = driver.cuDevSmResourceSplitByCount(1, whole, 0, first_part(side, sms, int(whole.sm.smCount)))
     parts, _, rest = device.call("split the multiprocessors", split)
     return parts[0] if side == "decode" else rest
 
@@ -69,4 +77,4 @@ def _green_context(device: Device, part: Any) -> Any:
 def _check_confined(device: Device, stream: torch.cuda.Stream) -> None:
     green = device.call("ask for a stream's partition", device.driver.cuStreamGetGreenCtx(stream.cuda_stream))
     if not int(green):
-        raise StartupError("torch made its streams before the partition", help="please report this", field=_FIELD)
+        raise StartupError("torch made its streams before the partition", help="please report this")

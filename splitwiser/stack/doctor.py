@@ -90,10 +90,8 @@ def _mps(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis("attached processes", attached or "none", ok=None)
     for phase, share in shares(settings).items():
         cap = f"{share.sm_percent} % of the multiprocessors" if share.sm_percent < 100 else "no cap"
-        if own := settings.gpu.decode_sms:
-            cap = (
-                f"{own} multiprocessors of its own" if phase == "decode" else f"all but decode's {own} multiprocessors"
-            )
+        if sms := settings.sms(phase):
+            cap = f"a partition of {sms} multiprocessors"
         yield Diagnosis(f"{phase}'s share", f"{share.priority} priority, {cap}", ok=None)
 
 
@@ -131,7 +129,7 @@ def _memory(settings: Settings) -> str:
 
 async def _gate(settings: Settings) -> Sequence[Diagnosis]:
     capped = [phase for phase, share in shares(settings).items() if share.sm_percent < 100]
-    if not (capped or settings.gpu.decode_sms) or settings.gpu.sharing != "mps":
+    if not (capped or settings.gpu.prefill_sms or settings.gpu.decode_sms) or settings.gpu.sharing != "mps":
         return [Diagnosis("numeric gate", "no phase is confined", ok=None)]
     if not settings.engine.model:
         return [Diagnosis("numeric gate", "needs --model: the products are the model's own", ok=None)]

@@ -61,8 +61,8 @@ async def check_caps(
     findings = {}
     for phase, share in shares(settings).items():
         measure = partial(measure_cap, settings, control, share.priority, rows[phase])
-        if phase in phases and settings.gpu.decode_sms:
-            partition = {"side": phase, "decode_sms": settings.gpu.decode_sms}
+        if phase in phases and (sms := settings.sms(phase)):
+            partition = {"side": phase, "sms": sms}
             findings[phase] = await check_partition(phase, measure(NO_CAP, partition=partition))
         elif phase in phases and share.sm_percent < NO_CAP:
             findings[phase] = await check_cap(share.sm_percent, measure, field=f"gpu.{phase}_sm_percent")

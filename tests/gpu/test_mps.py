@@ -61,13 +61,13 @@ async def test_products_of_an_uncapped_client_pass_the_gate(folder: Path) -> Non
     assert not Control(control.pipe_dir, control.log_dir).is_running()
 
 
-async def test_both_sides_of_a_partition_are_the_gpu_and_their_products_pass_the_gate(folder: Path) -> None:
+async def test_products_on_either_side_of_a_partition_pass_the_gate(folder: Path) -> None:
     async with mps_daemon("", folder / "mps", environ={}) as control:
         environment, shapes = ClientShare().environment(control), [(4096, 4096), (28672, 4096)]
-        whole, decode, prefill = [
+        decode, prefill = [
             await measure_products(shapes, [1, 128, 2048], "bfloat16", 100, environment, partition=partition)
-            for partition in (None, *({"side": side, "decode_sms": 48} for side in ("decode", "prefill")))
+            for partition in ({"side": "decode", "sms": 48}, {"side": "prefill", "sms": 84})
         ]
     assert decode.passes
     assert prefill.passes
-    assert (decode.sm_count, prefill.sm_count) == (48, whole.sm_count - 48)
+    assert (decode.sm_count, prefill.sm_count) == (48, 84)

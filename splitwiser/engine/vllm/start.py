@@ -51,8 +51,8 @@ class _Starting:
     def run(self) -> EngineCore:
         """Blocks for seconds."""
         engine = self.settings.engine
-        if self.settings.gpu.decode_sms and engine.device == "cuda":
-            confine(self.phase, self.settings.gpu.decode_sms)
+        if (sms := self.settings.sms(self.phase)) and engine.device == "cuda":
+            confine(self.phase, sms)
         register_loader(self.door, self.memory, weights_identity(engine))
         config = engine_config(self.settings, self.phase)
         if engine.device == "cpu":

@@ -39,7 +39,7 @@ async def test_a_partition_serves_only_where_its_products_are_right(sm_percent: 
         return
     with pytest.raises(StartupError, match=r"on 105 multi.* of its own prefill's matrix products are wrong") as error:
         await check_partition("prefill", measure(sm_percent))
-    assert error.value.field == "gpu.decode_sms"
+    assert error.value.field == "gpu.prefill_sms"
 
 
 @pytest.mark.parametrize(("cap", "near"), [(42, [25, 50]), (80, [50, 90]), (55, [50, 90]), (7, [10]), (30, [25, 50])])

@@ -1,18 +1,28 @@
-"""A partition leaves both sides something, in units that the GPU hands out."""
+"""Decode has the first multiprocessors and prefill the last, in units that the GPU hands out."""
 
 import pytest
 
 from splitwiser.errors import StartupError
-from splitwiser.mps.partition import check_partition_of
+from splitwiser.mps.partition import Side, first_part
 
 
 @pytest.mark.parametrize("decode_sms", [8, 48, 128])
-def test_whole_units_that_leave_something_are_taken(decode_sms: int) -> None:
-    check_partition_of(132, decode_sms)
+def test_what_adds_up_to_the_gpu_is_split_in_one_place(decode_sms: int) -> None:
+    assert first_part("decode", decode_sms, 132) == first_part("prefill", 132 - decode_sms, 132) == decode_sms
 
 
-@pytest.mark.parametrize("decode_sms", [0, 4, 12, 132, 136])
-def test_a_partition_that_leaves_a_side_nothing_or_breaks_a_unit_is_refused(decode_sms: int) -> None:
-    with pytest.raises(StartupError, match=f"{decode_sms} multiprocessors of decode's own") as error:
-        check_partition_of(132, decode_sms)
-    assert "a multiple of 8 from 8 to 128" in str(error.value)
+@pytest.mark.parametrize("sms", range(4, 125))
+def test_prefill_never_has_more_than_was_asked_and_at_most_seven_fewer(sms: int) -> None:
+    assert 0 <= sms - (132 - first_part("prefill", sms, 132)) < 8
+
+
+@pytest.mark.parametrize(
+    ("side", "sms", "remedy"),
+    [("decode", sms, "a multiple of 8 from 8 to 128, or 0") for sms in (0, 4, 12, 132, 136)]
+    + [("prefill", sms, "4 to 131, or 0") for sms in (0, 3, 132, 200)],
+)
+def test_a_part_that_leaves_nothing_or_breaks_a_unit_is_refused(side: Side, sms: int, remedy: str) -> None:
+    with pytest.raises(StartupError, match=f"{sms} of this GPU's 132 multi") as error:
+        first_part(side, sms, 132)
+    assert remedy in str(error.value)
+    assert error.value.field == f"gpu.{side}_sms"

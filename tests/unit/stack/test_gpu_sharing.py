@@ -143,7 +143,7 @@ def test_memory_is_summed_before_anything_is_loaded_and_told_when_it_is_too_litt
         ({"engine": {"kind": "sim", "device": "cuda"}}, "the sim engine computes on a CPU"),
         ({"gpu": {"sharing": "time-slice", "decode_sm_percent": 50}}, "only MPS caps multiprocessors"),
         ({"gpu": {"sharing": "time-slice", "decode_sms": 48}}, "without MPS the phases take turns"),
-        ({"gpu": {"decode_sms": 48}}, "only the vllm engine keeps to a partition"),
+        ({"gpu": {"prefill_sms": 84}}, "only the vllm engine keeps to a partition"),
         ({"gpu": {"decode_sms": 48, "prefill_sm_percent": 50}}, "a capped process cannot split the GPU"),
     ],
 )
