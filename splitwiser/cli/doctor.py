@@ -31,7 +31,7 @@ async def doctor(settings: Settings, *, gpu: bool, json: bool) -> None:
 
 async def _machine(settings: Settings) -> Diagnosis:
     try:
-        await LocalStack(settings).check()
+        await LocalStack(settings).check(makes_model=True)
     except SplitwiserError as error:
         return Diagnosis("settings and machine", error.cause, ok=False, help=error.help)
     return Diagnosis("settings and machine", "fine")

@@ -26,5 +26,5 @@ async def serve(settings: Settings) -> None:
 
 async def check_only(settings: Settings) -> None:
     """Check settings and machine and start nothing. Raises ConfigurationError or StartupError."""
-    await LocalStack(settings).check()
+    await LocalStack(settings).check(makes_model=True)
     print("settings and machine are fine")

@@ -58,11 +58,14 @@ class LocalStack:
         """Wait until the stack cannot go on, and raise why: StoreLost or RegistryUnavailable."""
         await self._supervisor.wait()
 
-    async def check(self) -> None:
-        """Check settings and machine as a start would, and start nothing. Raises ConfigurationError or StartupError."""
+    async def check(self, *, makes_model: bool = False) -> None:
+        """Check settings and machine as a start would, and start nothing. Raises ConfigurationError or StartupError.
+
+        makes_model: where none is named, a start makes one first.
+        """
         self._run_dir.make()
         with self._run_dir.locked():
-            await check_environment(self.settings, own_redis=self._owns_redis)
+            await check_environment(self.settings, own_redis=self._owns_redis, makes_model=makes_model)
 
     async def __aenter__(self) -> Self:
         run_dir = self._run_dir

@@ -18,8 +18,11 @@ from splitwiser.stack.redis_server import find_redis_server
 from splitwiser.stack.run_dir import RunDir
 
 
-async def check_environment(settings: Settings, *, own_redis: bool) -> None:
-    """Raise ConfigurationError or StartupError for the first thing that would keep the stack from running."""
+async def check_environment(settings: Settings, *, own_redis: bool, makes_model: bool = False) -> None:
+    """Raise ConfigurationError or StartupError for the first thing that would keep the stack from running.
+
+    makes_model: where none is named, a start makes one first.
+    """
     check_settings(settings)
     check_certificate(settings.tls)
     _check_metrics_port(settings)
@@ -28,7 +31,7 @@ async def check_environment(settings: Settings, *, own_redis: bool) -> None:
     _check_http(settings)
     check_installed(settings)
     # Imported late: the sim engine should not wait for tokenizers and hub.
-    if settings.engine.kind != "sim":
+    if settings.engine.kind != "sim" and (settings.engine.model or not makes_model):
         from splitwiser.stack.model_check import check_model
 
         await asyncio.to_thread(check_model, settings)

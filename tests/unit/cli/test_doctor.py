@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.support import fake_gpu
 from tests.unit.cli.conftest import Splitwiser
 
@@ -30,6 +32,16 @@ async def test_a_machine_with_a_gpu_is_shown_as_a_table(splitwiser: Splitwiser) 
 async def test_settings_and_machine_are_examined_without_a_gpu(splitwiser: Splitwiser) -> None:
     ended = await splitwiser("doctor", "--set", "engine.kind=sim", "--set", "router.listen=127.0.0.1:0")
     assert (ended.code, ended.output.split()) == (0, ["ok", "settings", "and", "machine", "fine"])
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("up", "--check")])
+async def test_a_model_that_would_be_made_is_not_missed(splitwiser: Splitwiser, command: tuple[str, ...]) -> None:
+    """Without --model a small random one is made."""
+    ended = await splitwiser(*command, "--set", "router.listen=127.0.0.1:0")
+    assert ended.code == 0, ended.output + ended.errors
+    missing = await splitwiser(*command, "--set", "router.listen=127.0.0.1:0", "--model", "./nowhere")
+    assert missing.code == 1
+    assert "nowhere" in missing.output + missing.errors
 
 
 async def test_up_on_a_gpu_that_is_not_there_ends_before_anything_starts(
