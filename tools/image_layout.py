@@ -16,16 +16,16 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-# gzip notes the size in 32 bits. What compresses to less than this is surely smaller: layers shrink to a half or a third.
-_SMALL_BYTES = 2**32 // 16
-_CHUNK_BYTES = 2**20
+# gzip notes the size in 32 bits. Layers shrink to a half or a third: what packs to less than this has not overflowed.
+SMALL_BYTES = 2**32 // 16
+CHUNK_BYTES = 2**20
 
 
 def _uncompressed_bytes(layer: Path) -> int:
     """What gzip noted at the end of the file, or, where that may have overflowed, what there is."""
-    if layer.stat().st_size >= _SMALL_BYTES:
+    if layer.stat().st_size >= SMALL_BYTES:
         with gzip.open(layer) as unpacked:
-            return sum(len(chunk) for chunk in iter(lambda: unpacked.read(_CHUNK_BYTES), b""))
+            return sum(len(chunk) for chunk in iter(lambda: unpacked.read(CHUNK_BYTES), b""))
     with layer.open("rb") as file:
         file.seek(-4, 2)
         (count,) = struct.unpack("<I", file.read(4))
