@@ -12,8 +12,11 @@ fi
 
 PATH=$(PYTHON=.venv/bin/python tools/kube-tools.sh):$PATH
 export PATH SPLITWISER_TEST_CLUSTER=1
+# Releases start one after the other, but most of a test is waiting: each module of tests has a process and a namespace.
+parallel="--numprocesses 8"
 if [ -n "${KUBECONFIG:-}" ]; then
-    exec .venv/bin/python -m pytest tests/cluster "$@"
+    # shellcheck disable=SC2086
+    exec .venv/bin/python -m pytest tests/cluster $parallel "$@"
 fi
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -27,4 +30,11 @@ if command -v dpkg >/dev/null && ! dpkg --status $packages >/dev/null 2>&1; then
 fi
 binaries=$(tools/cluster/kubernetes/build.sh)
 tools/images.sh pause redis router store experiments
-.venv/bin/python -m tools.cluster --binaries "$binaries" -- .venv/bin/python -m pytest tests/cluster "$@"
+status=0
+# shellcheck disable=SC2086
+.venv/bin/python -m tools.cluster --binaries "$binaries" -- .venv/bin/python -m pytest tests/cluster $parallel "$@" || status=$?
+if [ $# -eq 0 ]; then
+    # Of the cluster itself, from outside.
+    SPLITWISER_TEST_RUNNER=$binaries .venv/bin/python -m pytest tests/tools/cluster || status=$?
+fi
+exit $status

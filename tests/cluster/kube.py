@@ -1,8 +1,11 @@
 """kubectl and helm in one namespace, and load from a pod in it."""
 
+import fcntl
 import json
+import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +23,17 @@ VALUES: dict[str, Any] = {
     # sim needs no torch, so its workers run in the router's image.
     "worker": {"image": {"repository": "splitwiser-router"}},
     "redis": {"image": {"registry": "localhost", "repository": "splitwiser-redis", "tag": "test"}},
+    # Every second a pod is not seen to be ready is one more of waiting; nor need anybody be late to hear of an end.
+    "pods": {"probes": {"periodSeconds": 1, "failureThreshold": 15}},
+    "router": {"lameDuckSeconds": 3},
+    "settings": {"router": {"resolve_every_s": 0.5}},
 }
+
+
+def merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Values with others on top, as helm merges them."""
+    both = {key: merged(values[key], more[key]) for key in values.keys() & more.keys() if isinstance(more[key], dict)}
+    return {**values, **more, **both}
 
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0)
@@ -31,12 +44,13 @@ class CommandFailed(AssertionError):
 
 
 class Kube:
-    """One namespace of the cluster that KUBECONFIG names."""
+    """One namespace of the cluster that KUBECONFIG names. installs: a file whose lock is for who starts a release."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, installs: Path) -> None:
         self.namespace = namespace
+        self._installs = installs
 
-    def run(self, *command: str, stdin: str = "", timeout_s: float = 150) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, stdin: str = "", timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [command[0], "--namespace", self.namespace, *command[1:]],
             input=stdin,
@@ -52,12 +66,40 @@ class Kube:
     def helm(self, *arguments: str) -> str:
         return self._succeed("helm", *arguments)
 
-    def install(self, values: dict[str, Any], *, verb: str = "install", timeout_s: int = 120) -> str:
+    def install(self, values: dict[str, Any], *, verb: str = "install", timeout_s: int = 200) -> None:
         """helm install, or upgrade, with `values` on top of those of every test. Returns when all is ready."""
-        return self._succeed(
-            *("helm", verb, RELEASE, str(CHART), "--values", "-", "--wait", "--timeout", f"{timeout_s}s"),
-            stdin=json.dumps(VALUES | values),
-        )
+        with self.turn():
+            self.start(values, "--wait", f"--timeout={timeout_s}s", verb=verb)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Nobody else starts a release within the block."""
+        with self._installs.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def refused(self, values: dict[str, Any]) -> str:
+        """What helm says of values that it does not install."""
+        command = ("helm", "install", RELEASE, str(CHART), "--values", "-")
+        done = self.run(*command, stdin=json.dumps(merged(VALUES, values)))
+        assert done.returncode != 0, "installed"
+        return done.stderr
+
+    def start(self, values: dict[str, Any], *flags: str, verb: str = "install") -> None:
+        """Like install, with flags of one's own: without --wait for a release that is not going to be ready."""
+        command = ("helm", verb, RELEASE, str(CHART), "--values", "-", *flags)
+        self._succeed(*command, stdin=json.dumps(merged(VALUES, values)))
+
+    def last_words(self, component: str) -> list[str]:
+        """Termination messages of the containers of a component's pods, those of init containers too."""
+        return [
+            state["terminated"].get("message", "")
+            for pod in self.pods(component)
+            for kind in ("initContainerStatuses", "containerStatuses")
+            for container in pod["status"].get(kind, ())
+            for state in (container["state"], container["lastState"])
+            if "terminated" in state
+        ]
 
     def apply(self, *objects: dict[str, Any]) -> None:
         self.kubectl(
@@ -76,6 +118,7 @@ class Kube:
 
     def load(self, requests: int, per_second: float, max_tokens: int = 32) -> "Load":
         """Starts sending from the pod `client`."""
+        self.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
         return Load(self.namespace, [ROUTER, str(requests), str(per_second), str(max_tokens)])
 
     def _succeed(self, *command: str, stdin: str = "") -> str:
@@ -110,7 +153,10 @@ class Load:
     """Requests on their way."""
 
     def __init__(self, namespace: str, arguments: Sequence[str]) -> None:
+        self._namespace = namespace
+        self._stop_file = f"/tmp/stop-{secrets.token_hex(4)}"
         command = ["kubectl", "--namespace", namespace, "exec", "--stdin", "client", "--", "python", "-", *arguments]
+        command.append(self._stop_file)
         with CLIENT.open() as script:
             self._client = subprocess.Popen(command, stdin=script, stdout=subprocess.PIPE, text=True)
         self._answered: list[Answered] = []
@@ -131,6 +177,15 @@ class Load:
             line = self._client.stdout.readline()
             assert line, f"the client ended after {len(self._answered)} of {count} requests"
             self._answered.append(Answered(**json.loads(line)))
+
+    def stop(self) -> list[Answered]:
+        """Send no more; all of them, once each has ended."""
+        stopped = ["kubectl", "--namespace", self._namespace, "exec", "client", "--", "touch", self._stop_file]
+        subprocess.run(stopped, check=True, timeout=60)
+        assert self._client.stdout is not None
+        self._answered += [Answered(**json.loads(line)) for line in self._client.stdout]
+        assert self._client.wait(timeout=30) == 0
+        return self._answered
 
     def finish(self, requests: int) -> list[Answered]:
         """All of them, once each has ended."""

@@ -1,10 +1,12 @@
 """Runs in a pod of the cluster: sends requests through the router's Service, and prints a line of JSON as each ends.
 
-`python - ADDRESS REQUESTS PER_SECOND MAX_TOKENS`, this file on standard input.
+`python - ADDRESS REQUESTS PER_SECOND MAX_TOKENS STOP_FILE`, this file on standard input. Once STOP_FILE exists it sends
+no more.
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 from contextlib import aclosing
@@ -43,7 +45,7 @@ async def send(client: Client, index: int, max_tokens: int) -> dict[str, Any]:
     return {"prompt": list(asked.token_ids.ids), "tokens": tokens, "messages": messages, "error": error, "s": took_s}
 
 
-async def main(address: str, requests: int, per_second: float, max_tokens: int) -> None:
+async def main(address: str, requests: int, per_second: float, max_tokens: int, stop_file: str) -> None:
     async def one(client: Client, index: int) -> None:
         print(json.dumps(await send(client, index, max_tokens)), flush=True)
 
@@ -51,10 +53,12 @@ async def main(address: str, requests: int, per_second: float, max_tokens: int) 
     clients = [Client(address) for _ in range(4)]
     async with asyncio.TaskGroup() as group:
         for index in range(requests):
+            if os.path.exists(stop_file):  # noqa: ASYNC240, PTH110
+                break
             group.create_task(one(clients[index % len(clients)], index))
             await asyncio.sleep(1 / per_second)
     for client in clients:
         await client.__aexit__()
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))

@@ -9,11 +9,11 @@ from tests.cluster.kube import Kube
 NAME = "interference"
 
 
-def test_job_leaves_its_result_in_its_log(kube: Kube) -> None:
-    kube.install({"experiments": {"run": [{"name": NAME, "quick": True}]}})
-    job = job_of(kube, NAME)
-    kube.kubectl("wait", "--for=condition=Complete", f"job/{job}", "--timeout=140s")
-    log = kube.kubectl("logs", f"job/{job}", "--container", "experiment")
+def test_job_leaves_its_result_in_its_log(plain: Kube) -> None:
+    plain.start({"experiments": {"run": [{"name": NAME, "quick": True}]}}, verb="upgrade")
+    job = job_of(plain, NAME)
+    plain.kubectl("wait", "--for=condition=Complete", f"job/{job}", "--timeout=280s")
+    log = plain.kubectl("logs", f"job/{job}", "--container", "experiment")
     result = json.loads(log[log.index("{") :])
     assert result["experiment"] == NAME
     assert result["endpoint"]
@@ -21,11 +21,11 @@ def test_job_leaves_its_result_in_its_log(kube: Kube) -> None:
     assert result["samples"]
 
 
-def test_unknown_experiment_says_so_in_its_termination_message(kube: Kube) -> None:
-    kube.install({"experiments": {"run": [{"name": "astrology"}]}}, verb="upgrade")
-    job = job_of(kube, "astrology")
-    wait_until(lambda: bool(ended(kube, job)), "end of the Job's pod")
-    (state,) = ended(kube, job)
+def test_unknown_experiment_says_so_in_its_termination_message(plain: Kube) -> None:
+    plain.start({"experiments": {"run": [{"name": "astrology"}]}}, verb="upgrade")
+    job = job_of(plain, "astrology")
+    wait_until(lambda: bool(ended(plain, job)), "end of the Job's pod")
+    (state,) = ended(plain, job)
     assert state["exitCode"] != 0
     assert "astrology" in state["message"]
     assert "help:" in state["message"]

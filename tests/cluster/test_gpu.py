@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import CLIENT_POD, wait_until
-from tests.cluster.kube import RELEASE, Kube
+from tests.cluster.kube import Kube
 
 RESOURCE = "nvidia.com/gpu"
 # Pods as for a GPU, in which the services run as without one: these variables win over the chart's settings.
@@ -53,11 +53,8 @@ def test_more_than_one_replica_is_refused(kube: Kube, node: None) -> None:
 
 
 def test_chart_refuses_more_workers_than_replicas(kube: Kube) -> None:
-    refused = kube.run(
-        *("helm", "install", RELEASE, "charts", "--set", "device=gpu,engine=vllm,model=m,decode.replicas=2")
-    )
-    assert refused.returncode != 0
-    assert "prefill and decode ask for 3 replicas of the GPU" in refused.stderr
+    refused = kube.refused({"device": "gpu", "engine": "vllm", "model": "m", "decode": {"replicas": 2}})
+    assert "prefill and decode ask for 3 replicas of the GPU" in refused
 
 
 def test_both_workers_get_their_replica_and_a_third_pod_waits(kube: Kube, node: None) -> None:

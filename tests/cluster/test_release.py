@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,18 +14,25 @@ from tests.cluster.conftest import wait_until
 from tests.cluster.kube import RELEASE, Answered, Kube
 
 Figure = Callable[[str, float], None]
-TWO_OF_EACH = {"router": {"replicas": 2}, "prefill": {"replicas": 2}, "decode": {"replicas": 2}}
+# The chart's own lame duck: it is what a router's roll relies on.
+ROUTERS = {"replicas": 2, "lameDuckSeconds": 10}
+TWO_OF_EACH: dict[str, Any] = {"router": ROUTERS, "prefill": {"replicas": 2}, "decode": {"replicas": 2}}
 FIRST_TOKEN_LIMIT_S = 30
 
 
 @pytest.fixture(scope="module")
-def install_s(kube: Kube) -> float:
+def install_s(kube: Kube, measured: Path) -> float:
     """The release of this module, and how long it took from `helm install --wait` to its first streamed token."""
-    start = time.monotonic()
-    kube.install(TWO_OF_EACH)
-    with kube.load(1, per_second=1, max_tokens=1) as load:
-        check(load.finish(1), max_tokens=1)
-        return time.monotonic() - start
+    kube.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+    try:
+        with kube.turn():
+            start = time.monotonic()
+            kube.start(TWO_OF_EACH, "--wait", "--timeout=120s")
+            with kube.load(1, per_second=1, max_tokens=1) as load:
+                check(load.finish(1), max_tokens=1)
+                return time.monotonic() - start
+    finally:
+        measured.touch()
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def test_first_token_is_soon_after_install(install_s: float, figure: Figure) -> 
 
 
 def test_helm_test_generates(release: Kube) -> None:
-    assert "Phase:          Succeeded" in release.helm("test", RELEASE, "--timeout", "60s")
+    assert "Phase:          Succeeded" in release.helm("test", RELEASE, "--timeout", "120s")
 
 
 def test_200_streams_through_the_service(release: Kube, figure: Figure) -> None:
@@ -78,7 +86,7 @@ def test_deleting_worker_pods_under_load_loses_nothing(release: Kube) -> None:
 
 
 def test_rolling_the_router_fails_no_request(release: Kube, figure: Figure) -> None:
-    with release.load(200, per_second=8) as load:
+    with release.load(200, per_second=10) as load:
         load.wait_for(5)
         release.kubectl("rollout", "restart", f"deployment/{RELEASE}-router")
         answered = load.finish(200)
@@ -89,13 +97,14 @@ def test_rolling_the_router_fails_no_request(release: Kube, figure: Figure) -> N
 
 def test_upgrade_and_rollback_keep_serving(release: Kube) -> None:
     changed = TWO_OF_EACH | {"settings": {"router": {"policy": "shortest"}}}
-    with release.load(300, per_second=8) as load:
+    with release.load(2000, per_second=8) as load:
         load.wait_for(5)
         release.install(changed, verb="upgrade")
         assert _settings(release)["router"]["policy"] == "shortest"
         release.helm("rollback", RELEASE, "--wait", "--timeout", "120s")
         assert "policy" not in _settings(release)["router"]
-        answered = load.finish(300)
+        answered = load.stop()
+    assert len(answered) > 50
     check(answered, max_tokens=32)
 
 

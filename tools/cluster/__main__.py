@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -55,15 +54,16 @@ def main() -> int:
     """Exit status of the command, or 1 where the cluster did not come up."""
     options = _options()
     _refuse_unless_possible()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    state = Path(tempfile.mkdtemp(prefix="splitwiser-cluster-", dir="/var/tmp"))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: sys.exit(1))
     options.logs.mkdir(parents=True, exist_ok=True)
-    layout = Layout(
-        state, options.logs.resolve(), options.binaries, options.images.resolve(), state.name, options.gpu_replicas
-    )
-    with host.kept_as_it_was(layout):
+    with host.state_folder() as state:
+        layout = Layout(
+            state, options.logs.resolve(), options.binaries, options.images.resolve(), state.name, options.gpu_replicas
+        )
         fields = json.dumps(asdict(layout), default=str)
         node = [sys.executable, "-m", "tools.cluster.node", fields, *options.command]
+        # Whatever ends this process ends the cluster's first one, and that all others: they share its PID namespace.
         return host.wait(subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, *node]))
 
 

@@ -24,26 +24,28 @@ A_RECORD, INTERNET = 1, 1
 
 
 class Names:
-    """Fully qualified name -> addresses, from the API, asked for every `interval_s`."""
+    """Fully qualified name -> addresses, from the API: read again `gap_s` after a change at most."""
 
-    def __init__(self, kubeconfig: str, interval_s: float = 0.3) -> None:
+    def __init__(self, kubeconfig: str, gap_s: float = 0.2) -> None:
         config.load_kube_config(kubeconfig)  # type: ignore[no-untyped-call]
-        self._interval_s = interval_s
+        self._gap_s = gap_s
         self.addresses: dict[str, list[str]] = {}
 
     def follow(self) -> None:
         """Never returns. An API server that does not answer leaves the names as they were."""
         while True:
             try:
-                self.addresses = self._read()
+                slices = _list(client.DiscoveryV1Api().list_endpoint_slice_for_all_namespaces)
+                self.addresses = self._read(slices["items"])
+                _await_change(slices["metadata"]["resourceVersion"])
             except Exception as error:
                 print(f"the API server does not answer: {error}", flush=True)
-            time.sleep(self._interval_s)
+            time.sleep(self._gap_s)
 
-    def _read(self) -> dict[str, list[str]]:
+    def _read(self, slices: list[Any]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         headless = set()
-        for service in _items(client.CoreV1Api().list_service_for_all_namespaces):
+        for service in _list(client.CoreV1Api().list_service_for_all_namespaces)["items"]:
             name, address = (
                 _qualified(service["metadata"], service["metadata"]["name"]),
                 service["spec"].get("clusterIP"),
@@ -51,7 +53,7 @@ class Names:
             found[name] = [] if address == "None" else [address]
             if address == "None":
                 headless.add(name)
-        for part in _items(client.DiscoveryV1Api().list_endpoint_slice_for_all_namespaces):
+        for part in slices:
             labels = part["metadata"].get("labels", {})
             name = _qualified(part["metadata"], labels.get("kubernetes.io/service-name", ""))
             if name in headless:
@@ -60,10 +62,21 @@ class Names:
         return found
 
 
-def _items(list_all: Callable[..., Any]) -> list[Any]:
+def _list(list_all: Callable[..., Any]) -> dict[str, Any]:
     """As the API's JSON: the client's own types call every field optional."""
-    items: list[Any] = json.loads(list_all(_preload_content=False).data)["items"]
-    return items
+    answer: dict[str, Any] = json.loads(list_all(_preload_content=False).data)
+    return answer
+
+
+def _await_change(version: str) -> None:
+    """Until the pods of some Service have changed since; a new Service has its EndpointSlice, too."""
+    changes: Any = client.DiscoveryV1Api().list_endpoint_slice_for_all_namespaces(
+        watch=True, resource_version=version, timeout_seconds=60, _preload_content=False
+    )
+    try:
+        next(changes.stream(), None)
+    finally:
+        changes.close()
 
 
 def _qualified(metadata: dict[str, Any], service: str) -> str:

@@ -2,16 +2,19 @@
 
 import contextlib
 import fcntl
+import json
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.cluster.layout import Layout
-
 CGROUPS = Path("/sys/fs/cgroup")
 LOCK = Path("/run/lock/splitwiser-cluster")
+STATES = Path("/var/tmp")
+PREFIX = "splitwiser-cluster-"
+SYSCTL = Path("/proc/sys")
 # The kubelet sets these for the whole machine, whatever namespace it is in.
 KERNEL_SETTINGS = (
     "vm/overcommit_memory",
@@ -24,24 +27,22 @@ KERNEL_SETTINGS = (
 
 
 @contextlib.contextmanager
-def kept_as_it_was(layout: Layout) -> Iterator[None]:
-    """Makes the cluster's control groups; afterwards nothing of the cluster is on the machine but its logs."""
+def state_folder() -> Iterator[Path]:
+    """A new cluster's folder, and control groups of its name. Afterwards nothing of it is on the machine but its
+    logs; nor is what an earlier one left that was killed before it could tidy up."""
     with LOCK.open("w") as lock:
         # One at a time: a second one would take the first one's settings of the kernel for the machine's.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        settings = {Path("/proc/sys") / name: (Path("/proc/sys") / name).read_text() for name in KERNEL_SETTINGS}
-        groups = [root / layout.control_group for root in _hierarchies()]
-        for group in groups:
-            group.mkdir()
+        for left in STATES.glob(f"{PREFIX}*"):
+            _remove(left)
+        state = Path(tempfile.mkdtemp(prefix=PREFIX, dir=STATES))
+        _saved_settings(state).write_text(json.dumps({name: (SYSCTL / name).read_text() for name in KERNEL_SETTINGS}))
         try:
-            yield
+            for root in _hierarchies():
+                (root / state.name).mkdir()
+            yield state
         finally:
-            for path, text in settings.items():
-                if path.read_text() != text:
-                    path.write_text(text)
-            for group in groups:
-                _remove_group(group)
-            shutil.rmtree(layout.state)
+            _remove(state)
 
 
 def wait(child: subprocess.Popen[bytes], patience_s: float = 60) -> int:
@@ -55,6 +56,22 @@ def wait(child: subprocess.Popen[bytes], patience_s: float = 60) -> int:
     finally:
         child.kill()
         child.wait()
+
+
+def _saved_settings(state: Path) -> Path:
+    return state / "kernel-settings.json"
+
+
+def _remove(state: Path) -> None:
+    """Puts the kernel's settings back as this cluster found them, and removes its control groups and its folder. Its
+    processes have ended, or are about to: the kernel ends them with the one that started the cluster."""
+    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+        for name, text in json.loads(_saved_settings(state).read_text()).items():
+            if (SYSCTL / name).read_text() != text:
+                (SYSCTL / name).write_text(text)
+    for root in _hierarchies():
+        _remove_group(root / state.name)
+    shutil.rmtree(state)
 
 
 def _hierarchies() -> list[Path]:

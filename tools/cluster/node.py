@@ -103,14 +103,15 @@ def main() -> int:
     fields = json.loads(sys.argv[1])
     paths = {name: Path(fields[name]) for name in ("state", "logs", "binaries", "images")}
     layout = Layout(**(fields | paths))
-    # The command hears Ctrl-C and cleans up; the node waits for it. A handler, unlike SIG_IGN, is not inherited.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     start = time.monotonic()
     isolation.make_node(layout)
     configs.write(layout)
     node = Node(layout)
     bring_up(node, layout)
     print(json.dumps({"cluster_ready_s": round(time.monotonic() - start, 1)}), flush=True)
+    # From now on the command hears Ctrl-C and cleans up; the node waits. A handler, unlike SIG_IGN, is not inherited.
+    signal.signal(signal.SIGINT, lambda *_: None)
     return node.run(sys.argv[2:])
 
 

@@ -1,0 +1,1 @@
+"""Tests of the cluster that tests run on, from outside of it."""
