@@ -6,7 +6,7 @@ from services.decode.links import Links
 from services.decode.servicer import DecodeServicer
 from splitwiser.engine.factory import Load
 from splitwiser.engine.factory import load as load_model
-from splitwiser.kv.handoff import Claims
+from splitwiser.kv.claims import Claims
 from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service

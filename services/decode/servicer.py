@@ -1,4 +1,4 @@
-"""Owns DecodeService: a granted handle in, a claim, and tokens out by the caller's link."""
+"""Owns DecodeService: a promise in, a claim once it is kept, and tokens out by the caller's link."""
 
 import time
 from collections.abc import Iterator
@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from services.decode.links import Links
+from services.decode.marks import ClaimMarks, claim_marks
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, kv_positions
 from splitwiser.errors import InvalidRequest, LayoutMismatch, SplitwiserError
-from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handle_proto import handle_from_proto
-from splitwiser.kv.handoff import Claims
+from splitwiser.kv.claims import Claims
+from splitwiser.kv.handle import KvHandle, KvPromise
+from splitwiser.kv.handle_proto import promise_from_proto
 from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
@@ -56,16 +57,13 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
             return await self._decode(request)
 
     async def _decode(self, request: decode_pb2.DecodeRequest) -> decode_pb2.DecodeResponse:
-        handle, stop = handle_from_proto(request.handle), convert.stop_from_proto(request.stop)
+        promise, stop = promise_from_proto(request.promise), convert.stop_from_proto(request.stop)
         sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
-        if request.first_index + 1 >= stop.max_tokens or request.first_index >= handle.tokens:
+        if request.first_index + 1 >= stop.max_tokens or request.first_index >= promise.tokens:
             raise InvalidRequest("out of range", field="first_index", help="only decode what goes on")
-        arrived_ns = time.time_ns()
-        positions = kv_positions(handle.tokens, stop, request.first_index)
-        own, reserved_ns = await self._claim(request.request_id, handle, positions)
-        claimed_ns = time.time_ns()
-        self._count_claim(handle, own, (reserved_ns - arrived_ns) / 1e9, (claimed_ns - reserved_ns) / 1e9)
-        with self._held(handle, own, request.first_token_id) as token_ids:
+        positions = kv_positions(promise.tokens, stop, request.first_index)
+        handle, own, marks = await self._claim(promise, positions)
+        with self._held(handle, own) as token_ids:
             sink = link.sink(request.stream_id)
 
             def on_token(token_id: int) -> None:
@@ -74,7 +72,7 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
 
             job = DecodeJob(
                 request_id=request.request_id,
-                first_token=request.first_token_id,
+                first_token=handle.next_token,
                 prompt_tokens=handle.tokens,
                 pages=(*handle.shared, *own),
                 sampling=sampling,
@@ -86,12 +84,12 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
                 earlier_tokens=tuple(request.earlier_token_ids),
             )
             decoded = await self._engine.decode(job)
-        return self._answer(request.request_id, handle, decoded, (arrived_ns, reserved_ns, claimed_ns))
+        return self._answer(request.request_id, handle, decoded, marks)
 
     @contextmanager
-    def _held(self, handle: KvHandle, own: tuple[int, ...], first_token: int) -> Iterator[list[int]]:
+    def _held(self, handle: KvHandle, own: tuple[int, ...]) -> Iterator[list[int]]:
         """Give the request's own pages back in the end. The list takes its tokens as they come, after the first."""
-        token_ids = [first_token]
+        token_ids = [handle.next_token]
         if self._sharing is None:
             try:
                 yield token_ids
@@ -112,43 +110,51 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
             # The last token was never fed back, so it has no KV.
             shared.end(token_ids[:-1])
 
-    async def _claim(self, request_id: str, handle: KvHandle, positions: int) -> tuple[tuple[int, ...], int]:
-        """The request's own pages, granted ones first, and when (wall clock, ns) enough pages of our own were free."""
+    async def _claim(self, promise: KvPromise, positions: int) -> tuple[KvHandle, tuple[int, ...], ClaimMarks]:
+        """The handle and the request's own pages, granted ones first, as soon as they are granted.
+
+        Our own pages are reserved before: having none free is the back-pressure, and the claim comes late.
+        """
         try:
-            self._check(handle)
-            count = self._engine.layout.pages_for(positions) - len(handle.shared)
-            own = await self._engine.pages.reserve(count)
+            self._check(promise)
+            arrived_ns = time.time_ns()
+            own = await self._engine.pages.reserve(self._engine.layout.pages_for(positions) - promise.shared)
             reserved_ns = time.time_ns()
-            pages = await self._claims.claim(handle, own)
-            self._reports.claimed(request_id, handle.epoch)
-            return pages, reserved_ns
+            handle, pages = await self._claims.claim(promise, own)
         except SplitwiserError as error:
             self._metrics.refused(error.reason)
             raise
+        marks = claim_marks(arrived_ns, reserved_ns, handle.granted_monotonic_ns)
+        self._reports.claimed(promise.handle_id, handle.epoch)
+        self._count_claim(handle, pages, marks)
+        return handle, pages, marks
 
-    def _count_claim(self, handle: KvHandle, pages: tuple[int, ...], queue_s: float, claim_s: float) -> None:
+    def _count_claim(self, handle: KvHandle, pages: tuple[int, ...], marks: ClaimMarks) -> None:
         moved = sum(mine != granted for mine, granted in zip(pages, handle.pages, strict=False))
-        self._metrics.claimed(
-            queue_s, claim_s, len(handle.shared) + len(handle.pages), moved * self._engine.layout.page_bytes
-        )
+        handed_over, page_bytes = len(handle.shared) + len(handle.pages), self._engine.layout.page_bytes
+        self._metrics.claimed(marks.queue_ms / 1e3, marks.claim_ms / 1e3, handed_over, moved * page_bytes)
 
-    def _check(self, handle: KvHandle) -> None:
-        if handle.layout_hash != self._engine.layout.hash:
+    def _check(self, promise: KvPromise) -> None:
+        if promise.layout_hash != self._engine.layout.hash:
             raise LayoutMismatch(
                 "prefill and decode do not agree on model, dtype or page size",
-                field="handle.layout_hash",
+                field="promise.layout_hash",
                 help="start both from the same settings",
             )
 
     def _answer(
-        self, request_id: str, handle: KvHandle, decoded: Decoded, marks_ns: tuple[int, int, int]
+        self, request_id: str, handle: KvHandle, decoded: Decoded, marks: ClaimMarks
     ) -> decode_pb2.DecodeResponse:
-        arrived_ns, reserved_ns, claimed_ns = marks_ns
         handoff_ms = (decoded.first_step_done_monotonic_ns - handle.granted_monotonic_ns) / 1e6
         first, last = decoded.first_step, decoded.last_step
+        claimed: dict[str, str | float] = {
+            names.PAGES: len(handle.pages),
+            names.EPOCH: str(handle.epoch),
+            names.GRANT_WAIT_MS: marks.grant_wait_ms,
+        }
         phases: tuple[tuple[str, int, int, dict[str, str | float]], ...] = (
-            (names.DECODE_QUEUE, arrived_ns, reserved_ns, {}),
-            (names.CLAIM, reserved_ns, claimed_ns, {names.PAGES: len(handle.pages), names.EPOCH: str(handle.epoch)}),
+            (names.DECODE_QUEUE, marks.arrived_ns, marks.reserved_ns, {}),
+            (names.CLAIM, marks.claiming_ns, marks.claimed_ns, claimed),
             (names.FIRST_STEP, first.start_ns, first.end_ns, {names.HANDOFF_MS: handoff_ms}),
             (names.DECODE_STEPS, first.end_ns, last.end_ns, {names.TOKENS: decoded.tokens}),
         )
@@ -158,8 +164,8 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         return decode_pb2.DecodeResponse(
             finish_reason=convert.finish_to_proto(decoded.finish_reason),
             tokens=decoded.tokens,
-            queue_ms=(reserved_ns - arrived_ns) / 1e6,
-            claim_ms=(claimed_ns - reserved_ns) / 1e6,
+            queue_ms=marks.queue_ms,
+            claim_ms=marks.claim_ms,
             grant_to_first_step_ms=handoff_ms,
             decode_ms=(last.end_ns - first.start_ns) / 1e6,
         )

@@ -5,7 +5,7 @@ import asyncio
 from services.prefill.servicer import PrefillServicer
 from splitwiser.engine.factory import Load
 from splitwiser.engine.factory import load as load_model
-from splitwiser.kv.handoff import Grants
+from splitwiser.kv.grants import Grants
 from splitwiser.kv.prefix_lookup import Lookups, PinLimits
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service

@@ -1,14 +1,15 @@
-"""Owns PrefillService: one prompt in, its first token and the handle of its pages out."""
+"""Owns PrefillService: one prompt in, a promise, its first token and a grant of its pages out."""
 
 import time
 from dataclasses import replace
 from typing import Any
 
+from services.prefill.events import Events
 from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, kv_positions
 from splitwiser.errors import DuplicateRequest, InvalidRequest
+from splitwiser.kv.grants import Grants, PromisedGrant
 from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handle_proto import handle_to_proto
-from splitwiser.kv.handoff import Grants
+from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.prefix_lookup import Lookups
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
@@ -55,28 +56,38 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
     async def _prefill(self, request: prefill_pb2.PrefillRequest, context: Any) -> None:
         job, arrived_ns = _job(request), time.time_ns()
         if self._lookups is None:
-            await self._run(job, request, context, arrived_ns)
+            await self._run(job, context, arrived_ns)
             return
         positions = kv_positions(len(job.token_ids), convert.stop_from_proto(request.stop), job.first_index)
         need = self._engine.layout.pages_for(positions)
         async with self._lookups.found(job.request_id, job.token_ids, need=need, salt=request.cache_salt) as found:
             job = replace(job, shared=found.pages)
             self._metrics.looked_up(len(job.token_ids), self._cached_tokens(job))
-            found.claimed = await self._run(job, request, context, arrived_ns)
+            found.claimed = await self._run(job, context, arrived_ns)
 
-    async def _run(self, job: PrefillJob, request: prefill_pb2.PrefillRequest, context: Any, arrived_ns: int) -> bool:
+    async def _run(self, job: PrefillJob, context: Any, arrived_ns: int) -> bool:
         """Whether decode took the request over; if not, its first token was its last."""
+        events = Events(context)
+        async with self._grants.promised(job.request_id) as promised:
+            job = _promising(job, promised, events, self._engine.layout)
+            try:
+                return await self._hand_over(job, promised, events, arrived_ns)
+            finally:
+                events.end()
+
+    async def _hand_over(self, job: PrefillJob, promised: PromisedGrant, events: Events, arrived_ns: int) -> bool:
         prefilled = await self._engine.prefill(job)
         finish_reason = job.stop.reason(prefilled.first_token, job.first_index + 1)
         granting = False
         try:
-            await context.write(self._first_token(job, prefilled, arrived_ns, finish_reason))
+            await events.write(self._first_token(job, prefilled, arrived_ns, finish_reason))
             granting = finish_reason is None
         finally:
             if not granting:
                 self._engine.pages.free(prefilled.pages)
         if granting:
-            await self._hand_off(job, prefilled, context)
+            await self._grant(job, prefilled, promised, events)
+        await events.told()
         return granting
 
     def _cached_tokens(self, job: PrefillJob) -> int:
@@ -103,21 +114,33 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         )
         return prefill_pb2.PrefillResponse(first_token=first)
 
-    async def _hand_off(self, job: PrefillJob, prefilled: Prefilled, context: Any) -> None:
-        start_ns = time.time_ns()
-        async with self._grants.granted(job.request_id, prefilled.pages, len(job.token_ids)) as (handle, claimed):
-            end_ns = time.time_ns()
-            self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
-            self._metrics.granted()
-            granted = prefill_pb2.Granted(handle=handle_to_proto(handle), grant_ms=(end_ns - start_ns) / 1e6)
-            try:
-                await context.write(prefill_pb2.PrefillResponse(granted=granted))
-                # Not before the handle is on its way: that is what decode waits for.
-                self._reports.granted(handle)
-                await claimed.wait()
-            finally:
-                if not claimed.is_set():
-                    self._metrics.withdrawn()
+    async def _grant(self, job: PrefillJob, prefilled: Prefilled, promised: PromisedGrant, events: Events) -> None:
+        """Keep the promise, and stay until its pages are claimed."""
+        start_ns, tokens = time.time_ns(), len(job.token_ids)
+        handle = await promised.grant(prefilled.pages, len(job.shared), tokens, prefilled.first_token)
+        end_ns = time.time_ns()
+        self._tracing.record(names.GRANT, start_ns, end_ns, attributes=_grant_attributes(handle))
+        self._metrics.granted()
+        granted = prefill_pb2.Granted(grant_ms=(end_ns - start_ns) / 1e6)
+        try:
+            await events.write(prefill_pb2.PrefillResponse(granted=granted))
+            self._reports.granted(handle)
+            await promised.claimed.wait()
+        finally:
+            if not promised.claimed.is_set():
+                self._metrics.withdrawn()
+
+
+def _promising(job: PrefillJob, promised: PromisedGrant, events: Events, layout: PoolLayout) -> PrefillJob:
+    """The job, telling its caller of the promise when it has started: it then has all that it needs to keep it.
+
+    Not before: decode reserves pages for what was promised, and they must not wait for a prompt that waits for pages.
+    """
+    if job.first_index + 1 >= job.stop.max_tokens:
+        return job
+    tokens, shared = len(job.token_ids), len(job.shared)
+    pages = layout.pages_for(tokens) - shared
+    return replace(job, on_started=lambda: events.tell_promise(promised, pages=pages, shared=shared, tokens=tokens))
 
 
 def _job(request: prefill_pb2.PrefillRequest) -> PrefillJob:

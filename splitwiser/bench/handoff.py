@@ -1,12 +1,11 @@
 """Owns the measurement of a hand-off: from the start of a grant to pages adopted, and what each part of the way takes.
 
-Requests go one by one over an idle stack of the sim engine, whose steps cost nothing: what is left is the way of a
-handle from prefill by the router to decode, and the store's two calls. The times are those of the workers' spans.
+Requests go one by one over an idle stack of the sim engine. What is left is the way of the grant to the store, and of
+the handle from there to decode, whose claim waits for it. The times are those of the workers' spans.
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,9 +27,12 @@ SCHEMA = "splitwiser.handoff/1"
 OUTPUT_TOKENS = 4
 POOL_PROMPTS = 64
 """Prompts that the pool holds: as in use, where decode has pages to spare when a claim comes."""
-PARTS = (names.GRANT, names.DECODE_QUEUE, names.CLAIM)
-FLUSH_S = 1.0
-"""How long the workers' spans may take to the timeline."""
+PREFILL_US_PER_TOKEN = 5
+"""A prompt takes as long as on a fast GPU: time for decode to be told of the promise, as in use."""
+PARTS = (names.GRANT, names.CLAIM)
+FLUSH_S = 0.5
+FLUSHES = 20
+"""How long, and how often, to wait for the workers' spans on their way to the timeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,17 @@ class HandoffOptions:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """One hand-off's times. grant: the store's call; way: of the handle; reserve: of decode's own pages; claim."""
+    """One hand-off's times, grant, wait and claim one after another.
+
+    grant: prefill's request to the pages granted; wait: of the grant for decode to have pages, 0 where the claim was
+    there first; claim: pages granted, and reserved, to adopted. grant_call: until prefill has the store's answer.
+    """
 
     total_ms: float
     grant_ms: float
-    way_ms: float
-    reserve_ms: float
+    wait_ms: float
     claim_ms: float
+    grant_call_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ async def measure_handoff(options: HandoffOptions) -> HandoffReport:
     made = Settings.model_validate(
         {
             "engine": {"kind": "sim"},
-            "sim": {"prefill_us_per_token": 0, "decode_step_us": 0, "decode_us_per_sequence": 0},
+            "sim": {"prefill_us_per_token": PREFILL_US_PER_TOKEN, "decode_step_us": 0, "decode_us_per_sequence": 0},
             "pool": {"page_tokens": options.page_tokens, "pages": max(POOL_PROMPTS * pages, 64)},
             "prefill": {"chunk_tokens": options.prompt_tokens},
         }
@@ -94,9 +100,16 @@ async def measure_handoff(options: HandoffOptions) -> HandoffReport:
                 async with aclosing(client.generate(_request(options, seed), timeout_s=60)) as answer:
                     async for _ in answer:
                         pass
-            await asyncio.sleep(FLUSH_S)
-        handoffs = _read(settings.run_dir)[options.warmup :]
-    return HandoffReport(options.prompt_tokens, pages, tuple(handoffs))
+            handoffs = await _all_handoffs(settings.run_dir, options.warmup + options.requests)
+    return HandoffReport(options.prompt_tokens, pages, tuple(handoffs[options.warmup :]))
+
+
+async def _all_handoffs(run_dir: Path, count: int) -> list[Handoff]:
+    for _ in range(FLUSHES):
+        await asyncio.sleep(FLUSH_S)
+        if len(handoffs := read_handoffs(run_dir)) >= count:
+            break
+    return handoffs
 
 
 def _request(options: HandoffOptions, seed: int) -> GenerateRequest:
@@ -107,19 +120,23 @@ def _request(options: HandoffOptions, seed: int) -> GenerateRequest:
     )
 
 
-def _read(run_dir: Path) -> Sequence[Handoff]:
+def read_handoffs(run_dir: Path) -> list[Handoff]:
+    """Every hand-off of a stack's timeline, in its order."""
     spans: dict[str, dict[str, SpanRecord]] = {}
     for each in read_timeline(run_dir):
         if isinstance(each, SpanRecord) and each.name in PARTS:
             spans.setdefault(each.trace_id, {})[each.name] = each
-    return [_handoff(*(parts[name] for name in PARTS)) for parts in spans.values() if len(parts) == len(PARTS)]
+    pairs = [(parts[names.GRANT], parts[names.CLAIM]) for parts in spans.values() if len(parts) == len(PARTS)]
+    return [_handoff(grant, claim) for grant, claim in sorted(pairs, key=lambda pair: pair[0].start_ns)]
 
 
-def _handoff(grant: SpanRecord, queue: SpanRecord, claim: SpanRecord) -> Handoff:
+def _handoff(grant: SpanRecord, claim: SpanRecord) -> Handoff:
+    total_ms, wait_ms = (claim.end_ns - grant.start_ns) / 1e6, claim.attributes[names.GRANT_WAIT_MS]
+    assert isinstance(wait_ms, int | float), "a number, as decode wrote it"
     return Handoff(
-        total_ms=(claim.end_ns - grant.start_ns) / 1e6,
-        grant_ms=grant.duration_ms,
-        way_ms=(queue.start_ns - grant.end_ns) / 1e6,
-        reserve_ms=queue.duration_ms,
+        total_ms=total_ms,
+        grant_ms=total_ms - wait_ms - claim.duration_ms,
+        wait_ms=wait_ms,
         claim_ms=claim.duration_ms,
+        grant_call_ms=grant.duration_ms,
     )

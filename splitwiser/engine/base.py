@@ -80,6 +80,10 @@ class StopRule:
 NO_END = StopRule(1, frozenset())
 
 
+def _unheard() -> None:
+    """Nobody asked to be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrefillJob:
     """One prompt. priority: lower first.
@@ -96,6 +100,8 @@ class PrefillJob:
     shared: tuple[int, ...] = ()
     stop: StopRule = NO_END
     """What the first token may not be, or what a structured output may end with."""
+    on_started: Callable[[], None] = _unheard
+    """Called once the prompt has all its pages: from now on it waits for nothing but computation."""
 
 
 @dataclass(frozen=True, slots=True)

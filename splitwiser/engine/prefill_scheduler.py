@@ -107,6 +107,7 @@ class PrefillScheduler:
         count = self._layout.pages_for(len(prompt.job.token_ids)) - len(prompt.job.shared)
         if not prompt.pages and self._pages.can_allocate(count):
             prompt.pages = self._pages.allocate(count)
+            prompt.job.on_started()
         return bool(prompt.pages)
 
     def _chunk(self, prompt: Prompt, budget: int) -> PrefillChunk:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from splitwiser.errors import SplitwiserError
 from splitwiser.kv import refusals
 from splitwiser.kv.handle import Epoch, KvHandle
-from splitwiser.kv.owner import Counts, Grant, Owner, Role
+from splitwiser.kv.owner import Claim, Counts, Grant, Owner, Role
+from splitwiser.kv.promises import Promises
 
 
 class Ledger:
@@ -35,6 +36,7 @@ class Ledger:
         self._owned: dict[Owner, set[int]] = {}
         self._live: dict[int, Grant] = {}
         self._live_ids: set[str] = set()
+        self._promises = Promises(incarnation)
         self._grants = self._claims = self._refusals = 0
 
     def acquire(self, owner: Owner, count: int) -> tuple[int, ...]:
@@ -49,59 +51,74 @@ class Ledger:
         self._take(owner, pages)
         self._free.extend(pages)
 
-    def grant(self, owner: Owner, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
-        """The owner's pages leave it under a new epoch, until they are claimed or withdrawn.
+    def promise(self, owner: Owner, handle_id: str) -> Epoch:
+        """Draw the epoch of a grant to come: it can be claimed from now on, until it is withdrawn."""
+        self._require(owner, Role.PREFILL)
+        return self._promises.make(owner, handle_id)
 
-        Raises InvalidRequest, LayoutMismatch, DuplicateRequest (a live grant has that handle id) or ForeignPages.
-        """
-        return self._grant(owner, handle_id, pages, tokens, layout_hash, shared=())
-
-    def _grant(
+    def grant(
         self,
         owner: Owner,
         handle_id: str,
+        epoch: Epoch,
         pages: Sequence[int],
         tokens: int,
         layout_hash: str,
-        shared: tuple[int, ...],
+        next_token: int = 0,
     ) -> KvHandle:
+        """Keep a promise: the owner's pages leave it until they are claimed, which a claim that waits does at once.
+
+        Raises InvalidRequest, LayoutMismatch, DuplicateRequest (a live grant has that handle id), UnknownHandle,
+        StaleHandle or ForeignPages. What a claim is refused for is its claimer's to hear: the grant then stays live.
+        """
         self._require(owner, Role.PREFILL)
         self._check_layout(layout_hash)
         if not handle_id or not pages or tokens < 1:
             raise self._refused(refusals.empty_grant())
         if handle_id in self._live_ids:
             raise self._refused(refusals.live_handle(handle_id))
+        self._check_promised(owner, handle_id, epoch)
+        shared = self._pinned(owner, handle_id)
         self._take(owner, pages)
         self._grants += 1
-        epoch = Epoch(self._incarnation, self._grants)
-        granted_ns = self._monotonic_ns()
-        handle = KvHandle(self._store, handle_id, epoch, tuple(pages), tokens, layout_hash, granted_ns, shared)
-        self._live[epoch.counter] = Grant(handle, owner)
+        handle = KvHandle(
+            self._store, handle_id, epoch, tuple(pages), tokens, layout_hash, self._monotonic_ns(), shared, next_token
+        )
+        grant = self._live[epoch.counter] = Grant(handle, owner)
         self._live_ids.add(handle_id)
+        self._on_granted(owner, handle)
+        if claim := self._promises.keep(epoch):
+            self._serve(grant, claim)
         return handle
 
-    def claim(self, owner: Owner, handle: KvHandle, give: Sequence[int]) -> Grant:
-        """Consume a live grant: its pages become the owner's, give becomes the grantor's.
+    def claim(self, handle_id: str, epoch: Epoch, layout_hash: str, claim: Claim) -> None:
+        """Consume a grant, once it is made: its pages become the claimer's, claim.give becomes the grantor's.
 
-        Raises UnknownHandle, StaleHandle, LayoutMismatch, InvalidRequest (give has another size), or ForeignPages
-        (the handle names other pages than were granted, or give is not the owner's).
+        A later claim of the same promise takes the place of one that waits, which is stale then. Raises, or answers
+        where it had to wait, UnknownHandle, StaleHandle, LayoutMismatch, InvalidRequest (give has another size), or
+        ForeignPages (give is not the claimer's).
         """
-        self._require(owner, Role.DECODE)
-        grant = self._find(handle.handle_id, handle.epoch)
-        self._check_layout(handle.layout_hash)
-        pages = grant.handle.pages
-        if (handle.pages, handle.tokens, handle.shared) != (pages, grant.handle.tokens, grant.handle.shared):
-            raise self._refused(refusals.altered_handle(handle.handle_id))
-        if len(give) != len(pages):
-            raise self._refused(refusals.unequal_exchange(len(give), len(pages)))
-        self._take(owner, give)
-        self._give(grant.grantor, give)
-        self._give(owner, self._end(grant))
-        self._claims += 1
-        return grant
+        self._require(claim.claimer, Role.DECODE)
+        self._check_layout(layout_hash)
+        if promise := self._promises.find(handle_id, epoch):
+            self._check_owned(claim.claimer, claim.give)
+            self._promises.wait(promise, epoch, claim)
+        else:
+            claim.answer(self._exchange(self._find(handle_id, epoch), claim))
+
+    def leave(self, owner: Owner, handle_id: str, epoch: Epoch) -> None:
+        """End the owner's claim if it waits; it is answered as stale."""
+        self._promises.leave(owner, handle_id, epoch)
 
     def withdraw(self, owner: Owner, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
-        """Undo a live grant: its pages are the owner's again. Raises UnknownHandle, StaleHandle or ForeignPages."""
+        """Undo a promise, or a live grant, whose pages are the owner's again. A claim that waits is stale then.
+
+        Raises UnknownHandle, StaleHandle or ForeignPages.
+        """
+        if self._promises.find(handle_id, epoch):
+            self._check_promised(owner, handle_id, epoch)
+            self._promises.break_(epoch)
+            return ()
         grant = self._find(handle_id, epoch)
         if grant.grantor != owner:
             raise self._refused(refusals.foreign_grant(handle_id))
@@ -110,11 +127,15 @@ class Ledger:
         return pages
 
     def drop(self, owner: Owner) -> int:
-        """The owner is gone: free its pages and its unclaimed grants, and return how many pages that were."""
+        """The owner is gone: free its pages and its unclaimed grants, and return how many pages that were.
+
+        Its promises are broken, its claims wait no more.
+        """
         freed = [*self._owned.pop(owner, ())]
         for grant in [grant for grant in self._live.values() if grant.grantor == owner]:
             freed.extend(self._end(grant))
         self._free.extend(freed)
+        self._promises.drop(owner)
         return len(freed)
 
     def counts(self) -> Counts:
@@ -140,15 +161,53 @@ class Ledger:
         everywhere = sorted(page for place in self._places() for page in place)
         assert everywhere == list(range(self.total)), "a page is in two places, or in none"
         assert sorted(self._live_ids) == sorted(handle.handle_id for handle in grants), "a live id without its grant"
+        self._promises.check(self._live)
 
     def _places(self) -> list[Collection[int]]:
         return [self._free, *self._owned.values(), *(grant.handle.pages for grant in self._live.values())]
+
+    def _pinned(self, owner: Owner, handle_id: str) -> tuple[int, ...]:
+        """Pages before those that are granted."""
+        return ()
+
+    def _on_granted(self, owner: Owner, handle: KvHandle) -> None:
+        """A grant is live."""
+
+    def _on_claimed(self, owner: Owner, counter: int) -> None:
+        """A grant was claimed."""
+
+    def _serve(self, grant: Grant, claim: Claim) -> None:
+        try:
+            self._exchange(grant, claim)
+        except SplitwiserError as error:
+            claim.answer(error)
+        else:
+            claim.answer(grant)
+
+    def _exchange(self, grant: Grant, claim: Claim) -> Grant:
+        pages, give = grant.handle.pages, claim.give
+        if len(give) != len(pages):
+            raise self._refused(refusals.unequal_exchange(len(give), len(pages)))
+        self._take(claim.claimer, give)
+        self._give(grant.grantor, give)
+        self._give(claim.claimer, self._end(grant))
+        self._claims += 1
+        self._on_claimed(claim.claimer, grant.handle.epoch.counter)
+        return grant
+
+    def _check_promised(self, owner: Owner, handle_id: str, epoch: Epoch) -> None:
+        promise = self._promises.find(handle_id, epoch)
+        if promise is None:
+            self._find(handle_id, epoch)
+            raise self._refused(refusals.live_handle(handle_id))
+        if promise.grantor != owner:
+            raise self._refused(refusals.foreign_grant(handle_id))
 
     def _find(self, handle_id: str, epoch: Epoch) -> Grant:
         if epoch.incarnation != self._incarnation:
             raise self._refused(refusals.stale(handle_id, epoch))
         grant = self._live.get(epoch.counter)
-        if grant is None and 0 < epoch.counter <= self._grants:
+        if grant is None and 0 < epoch.counter <= self._promises.issued:
             raise self._refused(refusals.stale(handle_id, epoch))
         if grant is None or grant.handle.handle_id != handle_id:
             raise self._refused(refusals.unknown(handle_id, epoch))

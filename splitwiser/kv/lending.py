@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from splitwiser.kv.handoff import Background
+from splitwiser.kv.background import Background
 from splitwiser.kv.pool import OwnedPages
 
 PAUSE_S = 0.01

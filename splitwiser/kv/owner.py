@@ -1,8 +1,10 @@
 """Owns the ledger's vocabulary: who may own pages, what a grant is, and how many pages are where."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from splitwiser.errors import SplitwiserError
 from splitwiser.kv.handle import KvHandle
 
 
@@ -28,6 +30,24 @@ class Grant:
 
     handle: KvHandle
     grantor: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claimer gives for granted pages. answer takes the grant once it is made, or the refusal."""
+
+    claimer: Owner
+    give: tuple[int, ...]
+    answer: Callable[[Grant | SplitwiserError], None]
+
+
+@dataclass(slots=True)
+class Promise:
+    """A grant to come. claim: the one that waits for it."""
+
+    handle_id: str
+    grantor: Owner
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from splitwiser.kv import refusals
 from splitwiser.kv.handle import Epoch, KvHandle
 from splitwiser.kv.ledger import Ledger
-from splitwiser.kv.owner import Counts, Grant, Owner, Role
+from splitwiser.kv.owner import Counts, Owner, Role
 from splitwiser.kv.prefix_index import PrefixIndex
 from splitwiser.kv.readers import Reader, Readers
 
@@ -52,19 +52,6 @@ class PrefixLedger(Ledger):
     def forget(self, owner: Owner, handle_id: str) -> None:
         """The look-up's prompt will not be granted. Does nothing if it was."""
         self._readers.forget(owner, handle_id)
-
-    def grant(self, owner: Owner, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
-        """As Ledger has it; the handle also names what the look-up of that id has pinned."""
-        shared = self._readers.pinned(owner, handle_id)
-        handle = self._grant(owner, handle_id, pages, tokens, layout_hash, shared)
-        self._readers.grant(owner, handle)
-        return handle
-
-    def claim(self, owner: Owner, handle: KvHandle, give: Sequence[int]) -> Grant:
-        """As Ledger has it; the pins are the claimer's from now on."""
-        grant = super().claim(owner, handle, give)
-        self._readers.claim(owner, handle.epoch.counter)
-        return grant
 
     def withdraw(self, owner: Owner, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
         """As Ledger has it; the pins go."""
@@ -115,6 +102,16 @@ class PrefixLedger(Ledger):
         """As Ledger has it; assert too that pages are pinned by those who read them."""
         super().check()
         self._readers.check()
+
+    def _pinned(self, owner: Owner, handle_id: str) -> tuple[int, ...]:
+        return self._readers.pinned(owner, handle_id)
+
+    def _on_granted(self, owner: Owner, handle: KvHandle) -> None:
+        self._readers.grant(owner, handle)
+
+    def _on_claimed(self, owner: Owner, counter: int) -> None:
+        """The pins are the claimer's from now on."""
+        self._readers.claim(owner, counter)
 
     def _places(self) -> list[Collection[int]]:
         return [*super()._places(), self._index.pages]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from secrets import token_bytes
 from typing import Protocol
 
-from splitwiser.kv.handoff import Background
+from splitwiser.kv.background import Background
 from splitwiser.kv.prefix_hash import HASH_BYTES, PageHasher
 
 MAX_HASHES = 12_000

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from splitwiser.errors import SplitwiserError
+from splitwiser.kv.background import Background
 from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handoff import Background
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.prefix_ledger import Shared

@@ -69,8 +69,8 @@ def stale(handle_id: str, epoch: Epoch) -> StaleHandle:
 
 
 def unknown(handle_id: str, epoch: Epoch) -> UnknownHandle:
-    return UnknownHandle(f"handle {handle_id} of epoch {epoch} was never granted", help="claim a handle as granted")
+    return UnknownHandle(f"handle {handle_id} of epoch {epoch} was never granted", help="claim what was promised")
 
 
-def altered_handle(handle_id: str) -> ForeignPages:
-    return ForeignPages(f"handle {handle_id} names other pages or tokens than were granted", help="claim it as granted")
+def left(handle_id: str) -> StaleHandle:
+    return StaleHandle(f"the claim of handle {handle_id} waits no more", help="prefill the prompt again")

@@ -7,8 +7,8 @@ round trip at each end, and change nothing.
 from collections.abc import Awaitable, Callable
 
 from splitwiser.errors import RegistryUnavailable, StaleHandle
+from splitwiser.kv.background import Background
 from splitwiser.kv.handle import Epoch, KvHandle
-from splitwiser.kv.handoff import Background
 from splitwiser.kv.registry import Registry
 
 

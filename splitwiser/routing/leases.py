@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from splitwiser.errors import DuplicateRequest, RegistryUnavailable
-from splitwiser.kv.handoff import Background
+from splitwiser.kv.background import Background
 from splitwiser.kv.registry import Registry
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from splitwiser.errors import StartupError, StoreLost
-from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handle_proto import epoch_to_proto, handle_from_proto, handle_to_proto
+from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
+from splitwiser.kv.handle_proto import epoch_from_proto, epoch_to_proto, handle_from_proto
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.owner import Counts, Role
 from splitwiser.kv.prefix_ledger import Shared
@@ -25,22 +25,22 @@ from splitwiser.v1 import store_pb2
 from splitwiser.v1.store_pb2 import GrantClaimed, StoreRequest
 
 RoleName = Literal["prefill", "decode", "observer"]
-OnClaimed = Callable[[str, tuple[int, ...]], None]
+OnClaimed = Callable[[str, Epoch, tuple[int, ...]], None]
 
 
 class StoreClient:
     """One attachment, made by connect; the loop that made it must keep turning, because it beats the lease.
 
-    Every verb raises the store's refusal, or StoreLost; cancelling one does not undo it (kv/handoff.py sees to that).
-    on_claimed(handle_id, pages) is told of each claim of this worker's grants: the pages are its own now. lost is set
-    when the attachment ends by itself.
+    Every verb raises the store's refusal, or StoreLost; cancelling one does not undo it (kv/grants.py and
+    kv/claims.py see to that). on_claimed(handle_id, epoch, pages) is told of each claim of this worker's grants: the
+    pages are its own now. lost is set when the attachment ends by itself.
     """
 
     store: str
     incarnation: int
 
     def __init__(self, sock: socket.socket, on_claimed: OnClaimed | None, mapper: Mapper | None) -> None:
-        self.on_claimed = on_claimed or (lambda handle_id, pages: None)
+        self.on_claimed = on_claimed or (lambda handle_id, epoch, pages: None)
         self._calls = Calls(sock, self._take_event)
         self._segments = StoreSegments(self._calls, mapper or MemfdMapper())
         self.lost = self._calls.lost
@@ -98,19 +98,39 @@ class StoreClient:
             verb = store_pb2.ReleasePages(pages=pages[start : start + MAX_FRAME_PAGES])
             await self._calls.call(StoreRequest(release_pages=verb))
 
-    async def grant(self, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
-        """Give pages, at most MAX_FRAME_PAGES, to whoever claims the handle. Raises as Ledger.grant does."""
-        verb = store_pb2.GrantPages(handle_id=handle_id, pages=pages, tokens=tokens, layout_hash=layout_hash)
+    async def promise(self, handle_id: str) -> Epoch:
+        """Draw the epoch of a grant to come. Raises as Ledger.promise does."""
+        verb = store_pb2.PromiseGrant(handle_id=handle_id)
+        return epoch_from_proto((await self._calls.call(StoreRequest(promise_grant=verb))).body.promised)
+
+    async def grant(self, promise: KvPromise, pages: Sequence[int], next_token: int) -> KvHandle:
+        """Give pages, at most MAX_FRAME_PAGES, to whoever claims the promise. Raises as Ledger.grant does."""
+        verb = store_pb2.GrantPages(
+            handle_id=promise.handle_id,
+            epoch=epoch_to_proto(promise.epoch),
+            pages=pages,
+            tokens=promise.tokens,
+            layout_hash=promise.layout_hash,
+            next_token_id=next_token,
+        )
         return handle_from_proto((await self._calls.call(StoreRequest(grant_pages=verb))).body.granted)
 
-    async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
-        """Take the handle's pages over, giving as many own ones to the grantor. Raises as Ledger.claim does."""
-        verb = store_pb2.ClaimPages(handle=handle_to_proto(handle), give=give)
-        await self._calls.call(StoreRequest(claim_pages=verb))
+    async def claim(self, promise: KvPromise, give: Sequence[int]) -> KvHandle:
+        """Wait until the promise is kept, and take its pages over for as many own ones. Raises as Ledger.claim does."""
+        epoch = epoch_to_proto(promise.epoch)
+        verb = store_pb2.ClaimPages(
+            handle_id=promise.handle_id, epoch=epoch, give=give, layout_hash=promise.layout_hash
+        )
+        return handle_from_proto((await self._calls.call(StoreRequest(claim_pages=verb))).body.claimed)
 
-    async def withdraw(self, handle: KvHandle) -> tuple[int, ...]:
-        """Take a grant and its pages back. StaleHandle: it was claimed, and on_claimed has been told so."""
-        verb = store_pb2.WithdrawGrant(handle_id=handle.handle_id, epoch=epoch_to_proto(handle.epoch))
+    async def leave_claim(self, promise: KvPromise) -> None:
+        """End a claim that waits: it raises StaleHandle. Too late, it is answered as ever."""
+        verb = store_pb2.LeaveClaim(handle_id=promise.handle_id, epoch=epoch_to_proto(promise.epoch))
+        await self._calls.call(StoreRequest(leave_claim=verb))
+
+    async def withdraw(self, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
+        """Take a promise back, or a grant and its pages. StaleHandle: it was claimed, as on_claimed has been told."""
+        verb = store_pb2.WithdrawGrant(handle_id=handle_id, epoch=epoch_to_proto(epoch))
         return tuple((await self._calls.call(StoreRequest(withdraw_grant=verb))).body.pages.pages)
 
     async def look_up(
@@ -159,7 +179,7 @@ class StoreClient:
         return await self._segments.obtain(name, make, layout=layout)
 
     def _take_event(self, event: GrantClaimed) -> None:
-        self.on_claimed(event.handle_id, tuple(event.pages))
+        self.on_claimed(event.handle_id, epoch_from_proto(event.epoch), tuple(event.pages))
 
     async def _beat(self, beat_s: float, lease_s: float) -> None:
         while not self.lost.is_set():

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from splitwiser.errors import InvalidRequest, SplitwiserError
-from splitwiser.kv.handle_proto import epoch_from_proto, handle_from_proto, handle_to_proto
-from splitwiser.kv.owner import Counts, Owner, Role
+from splitwiser.kv.handle_proto import epoch_from_proto, epoch_to_proto, handle_to_proto
+from splitwiser.kv.owner import Claim, Counts, Grant, Owner, Role
 from splitwiser.kv.prefix_ledger import PrefixLedger
 from splitwiser.memory.published import Published
 from splitwiser.store.observer import StoreObserver
@@ -21,7 +21,9 @@ Verb = Callable[[Owner, StoreRequest, Sequence[int]], StoreReply | None]
 
 
 class Desk:
-    """Serves attached owners. Nothing here waits: an obtain that must is answered when its segment is published."""
+    """Serves attached owners. Nothing here waits: an obtain that must is answered when its segment is published, a
+    claim when its promise is kept.
+    """
 
     def __init__(self, store: str, incarnation: int, observer: StoreObserver) -> None:
         self.store = store
@@ -37,8 +39,10 @@ class Desk:
             "publish_segment": self._publish,
             "acquire_pages": self._acquire,
             "release_pages": self._release,
+            "promise_grant": self._promise,
             "grant_pages": self._grant,
             "claim_pages": self._claim,
+            "leave_claim": self._leave_claim,
             "withdraw_grant": self._withdraw,
             "look_up_prefix": self._sharing.look_up,
             "forget_prefix": self._sharing.forget,
@@ -67,8 +71,8 @@ class Desk:
         try:
             reply = self._verbs[verb](owner, request, fds)
         except SplitwiserError as error:
-            self._observer.refused(error.reason)
-            reply = StoreReply(failure=error_to_proto(error))
+            self._refuse(owner, request.call_id, error)
+            reply = None
         if reply:
             self._answer(owner, request.call_id, reply)
         self._sharing.go_on()
@@ -87,6 +91,10 @@ class Desk:
         # A peer that does not read may have been cut off by an earlier answer of the same moment.
         if send := self._senders.get(owner):
             send(answer, fds)
+
+    def _refuse(self, owner: Owner, call_id: int, error: SplitwiserError) -> None:
+        self._observer.refused(error.reason)
+        self._answer(owner, call_id, StoreReply(failure=error_to_proto(error)))
 
     def _obtain(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> None:
         name = request.obtain_segment.name
@@ -131,21 +139,46 @@ class Desk:
         self._pool().release(owner, request.release_pages.pages)
         return _DONE
 
+    def _promise(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        handle_id = request.promise_grant.handle_id
+        _check_name(handle_id)
+        return StoreReply(promised=epoch_to_proto(self._pool().promise(owner, handle_id)))
+
     def _grant(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
         verb = request.grant_pages
         _check_name(verb.handle_id)
         if len(verb.pages) > MAX_FRAME_PAGES:
             raise InvalidRequest(f"grants {len(verb.pages)} pages", help=f"grant at most {MAX_FRAME_PAGES} at a time")
-        handle = self._pool().grant(owner, verb.handle_id, verb.pages, verb.tokens, verb.layout_hash)
+        epoch = epoch_from_proto(verb.epoch)
+        handle = self._pool().grant(
+            owner, verb.handle_id, epoch, verb.pages, verb.tokens, verb.layout_hash, verb.next_token_id
+        )
         self._observer.granted()
         return StoreReply(granted=handle_to_proto(handle))
 
-    def _claim(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
-        verb = request.claim_pages
-        grant = self._pool().claim(owner, handle_from_proto(verb.handle), verb.give)
+    def _claim(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> None:
+        verb, call_id = request.claim_pages, request.call_id
+
+        def answer(outcome: Grant | SplitwiserError) -> None:
+            if isinstance(outcome, Grant):
+                self._claimed(owner, call_id, outcome, verb.give)
+            else:
+                self._refuse(owner, call_id, outcome)
+
+        claim = Claim(owner, tuple(verb.give), answer)
+        self._pool().claim(verb.handle_id, epoch_from_proto(verb.epoch), verb.layout_hash, claim)
+
+    def _claimed(self, owner: Owner, call_id: int, grant: Grant, given: Sequence[int]) -> None:
+        """The claimer is told first: somebody waits for its next token."""
+        self._answer(owner, call_id, StoreReply(claimed=handle_to_proto(grant.handle)))
         self._observer.claimed()
-        event = store_pb2.GrantClaimed(handle_id=verb.handle.handle_id, pages=verb.give)
-        self._senders[grant.grantor](StoreReply(grant_claimed=event), ())
+        handle = grant.handle
+        event = store_pb2.GrantClaimed(handle_id=handle.handle_id, pages=given, epoch=epoch_to_proto(handle.epoch))
+        self._answer(grant.grantor, 0, StoreReply(grant_claimed=event))
+
+    def _leave_claim(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        verb = request.leave_claim
+        self._pool().leave(owner, verb.handle_id, epoch_from_proto(verb.epoch))
         return _DONE
 
     def _withdraw(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:

@@ -9,12 +9,11 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DecodeRequest(_message.Message):
-    __slots__ = ("request_id", "link_id", "stream_id", "handle", "first_token_id", "sampling", "stop", "priority", "first_index", "earlier_token_ids")
+    __slots__ = ("request_id", "link_id", "stream_id", "promise", "sampling", "stop", "priority", "first_index", "earlier_token_ids")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
-    HANDLE_FIELD_NUMBER: _ClassVar[int]
-    FIRST_TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    PROMISE_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
@@ -23,14 +22,13 @@ class DecodeRequest(_message.Message):
     request_id: str
     link_id: str
     stream_id: int
-    handle: _kv_pb2.KvHandle
-    first_token_id: int
+    promise: _kv_pb2.KvPromise
     sampling: _sampling_pb2.SamplingParams
     stop: _sampling_pb2.StopConditions
     priority: int
     first_index: int
     earlier_token_ids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, request_id: _Optional[str] = ..., link_id: _Optional[str] = ..., stream_id: _Optional[int] = ..., handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., first_token_id: _Optional[int] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ..., first_index: _Optional[int] = ..., earlier_token_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., link_id: _Optional[str] = ..., stream_id: _Optional[int] = ..., promise: _Optional[_Union[_kv_pb2.KvPromise, _Mapping]] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ..., first_index: _Optional[int] = ..., earlier_token_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DecodeResponse(_message.Message):
     __slots__ = ("finish_reason", "tokens", "queue_ms", "claim_ms", "grant_to_first_step_ms", "decode_ms")

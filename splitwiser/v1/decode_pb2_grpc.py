@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DecodeServiceStub:
-    """Claims granted pages and generates the tokens after the first. Called by routers.
+    """Claims promised pages and generates the tokens after the first. Called by routers.
     """
 
     def __init__(self, channel):
@@ -48,11 +48,11 @@ class DecodeServiceStub:
 
 
 class DecodeServiceServicer:
-    """Claims granted pages and generates the tokens after the first. Called by routers.
+    """Claims promised pages and generates the tokens after the first. Called by routers.
     """
 
     def Decode(self, request, context):
-        """Runs one request to its end. Its deadline, cancellation and status are those of the call; its tokens
+        """Runs one request to its end, from the moment in which its promise is kept. Its deadline, cancellation and status are those of the call; its tokens
         come by StreamSteps, which the router opens once for all its requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -88,7 +88,7 @@ def add_DecodeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DecodeService:
-    """Claims granted pages and generates the tokens after the first. Called by routers.
+    """Claims promised pages and generates the tokens after the first. Called by routers.
     """
 
     @staticmethod

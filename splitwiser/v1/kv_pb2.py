@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16splitwiser/v1/kv.proto\x12\rsplitwiser.v1\"-\n\x05\x45poch\x12\x13\n\x0bincarnation\x18\x01 \x01(\x06\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"\xb3\x01\n\x08KvHandle\x12\r\n\x05store\x18\x01 \x01(\t\x12\x11\n\thandle_id\x18\x02 \x01(\t\x12#\n\x05\x65poch\x18\x03 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\x12\r\n\x05pages\x18\x04 \x03(\r\x12\x0e\n\x06tokens\x18\x05 \x01(\r\x12\x13\n\x0blayout_hash\x18\x06 \x01(\t\x12\x1c\n\x14granted_monotonic_ns\x18\x07 \x01(\x04\x12\x0e\n\x06shared\x18\x08 \x03(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16splitwiser/v1/kv.proto\x12\rsplitwiser.v1\"-\n\x05\x45poch\x12\x13\n\x0bincarnation\x18\x01 \x01(\x06\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\"\xca\x01\n\x08KvHandle\x12\r\n\x05store\x18\x01 \x01(\t\x12\x11\n\thandle_id\x18\x02 \x01(\t\x12#\n\x05\x65poch\x18\x03 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\x12\r\n\x05pages\x18\x04 \x03(\r\x12\x0e\n\x06tokens\x18\x05 \x01(\r\x12\x13\n\x0blayout_hash\x18\x06 \x01(\t\x12\x1c\n\x14granted_monotonic_ns\x18\x07 \x01(\x04\x12\x0e\n\x06shared\x18\x08 \x03(\r\x12\x15\n\rnext_token_id\x18\t \x01(\r\"\x87\x01\n\tKvPromise\x12\x11\n\thandle_id\x18\x01 \x01(\t\x12#\n\x05\x65poch\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Epoch\x12\r\n\x05pages\x18\x03 \x01(\r\x12\x0e\n\x06shared\x18\x04 \x01(\r\x12\x0e\n\x06tokens\x18\x05 \x01(\r\x12\x13\n\x0blayout_hash\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EPOCH']._serialized_start=41
   _globals['_EPOCH']._serialized_end=86
   _globals['_KVHANDLE']._serialized_start=89
-  _globals['_KVHANDLE']._serialized_end=268
+  _globals['_KVHANDLE']._serialized_end=291
+  _globals['_KVPROMISE']._serialized_start=294
+  _globals['_KVPROMISE']._serialized_end=429
 # @@protoc_insertion_point(module_scope)

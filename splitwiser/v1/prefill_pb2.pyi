@@ -27,12 +27,14 @@ class PrefillRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., token_ids: _Optional[_Iterable[int]] = ..., sampling: _Optional[_Union[_sampling_pb2.SamplingParams, _Mapping]] = ..., stop: _Optional[_Union[_sampling_pb2.StopConditions, _Mapping]] = ..., priority: _Optional[int] = ..., first_index: _Optional[int] = ..., cache_salt: _Optional[str] = ...) -> None: ...
 
 class PrefillResponse(_message.Message):
-    __slots__ = ("first_token", "granted")
+    __slots__ = ("first_token", "granted", "promised")
     FIRST_TOKEN_FIELD_NUMBER: _ClassVar[int]
     GRANTED_FIELD_NUMBER: _ClassVar[int]
+    PROMISED_FIELD_NUMBER: _ClassVar[int]
     first_token: FirstToken
     granted: Granted
-    def __init__(self, first_token: _Optional[_Union[FirstToken, _Mapping]] = ..., granted: _Optional[_Union[Granted, _Mapping]] = ...) -> None: ...
+    promised: _kv_pb2.KvPromise
+    def __init__(self, first_token: _Optional[_Union[FirstToken, _Mapping]] = ..., granted: _Optional[_Union[Granted, _Mapping]] = ..., promised: _Optional[_Union[_kv_pb2.KvPromise, _Mapping]] = ...) -> None: ...
 
 class FirstToken(_message.Message):
     __slots__ = ("token_id", "finish_reason", "queue_ms", "prefill_ms", "cached_tokens", "logprobs")
@@ -51,9 +53,7 @@ class FirstToken(_message.Message):
     def __init__(self, token_id: _Optional[int] = ..., finish_reason: _Optional[_Union[_sampling_pb2.FinishReason, str]] = ..., queue_ms: _Optional[float] = ..., prefill_ms: _Optional[float] = ..., cached_tokens: _Optional[int] = ..., logprobs: _Optional[_Union[_sampling_pb2.TokenLogprobs, _Mapping]] = ...) -> None: ...
 
 class Granted(_message.Message):
-    __slots__ = ("handle", "grant_ms")
-    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("grant_ms",)
     GRANT_MS_FIELD_NUMBER: _ClassVar[int]
-    handle: _kv_pb2.KvHandle
     grant_ms: float
-    def __init__(self, handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., grant_ms: _Optional[float] = ...) -> None: ...
+    def __init__(self, grant_ms: _Optional[float] = ...) -> None: ...

@@ -47,8 +47,8 @@ class PrefillServiceServicer:
     """
 
     def Prefill(self, request, context):
-        """Streams the first token as soon as it is sampled, then the handle of the granted pages, and ends
-        when decode has claimed them. Cancelling before that withdraws the grant and frees the pages.
+        """Promises a grant as soon as the prompt has its pages, streams the first token as soon as it is sampled, tells of
+        the grant, and ends when decode has claimed it. Cancelling before that withdraws it and frees the pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

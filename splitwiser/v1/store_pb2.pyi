@@ -20,7 +20,7 @@ ROLE_DECODE: Role
 ROLE_OBSERVER: Role
 
 class StoreRequest(_message.Message):
-    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages")
+    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages", "promise_grant", "leave_claim")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACH_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,8 @@ class StoreRequest(_message.Message):
     SHARE_PROMPT_FIELD_NUMBER: _ClassVar[int]
     SHARE_ANSWER_FIELD_NUMBER: _ClassVar[int]
     RECALL_PAGES_FIELD_NUMBER: _ClassVar[int]
+    PROMISE_GRANT_FIELD_NUMBER: _ClassVar[int]
+    LEAVE_CLAIM_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attach: Attach
     beat: Beat
@@ -53,7 +55,9 @@ class StoreRequest(_message.Message):
     share_prompt: SharePrompt
     share_answer: ShareAnswer
     recall_pages: RecallPages
-    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ...) -> None: ...
+    promise_grant: PromiseGrant
+    leave_claim: LeaveClaim
+    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ..., promise_grant: _Optional[_Union[PromiseGrant, _Mapping]] = ..., leave_claim: _Optional[_Union[LeaveClaim, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
     __slots__ = ("role", "name", "version")
@@ -99,25 +103,47 @@ class ReleasePages(_message.Message):
     pages: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, pages: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class PromiseGrant(_message.Message):
+    __slots__ = ("handle_id",)
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    def __init__(self, handle_id: _Optional[str] = ...) -> None: ...
+
 class GrantPages(_message.Message):
-    __slots__ = ("handle_id", "pages", "tokens", "layout_hash")
+    __slots__ = ("handle_id", "pages", "tokens", "layout_hash", "epoch", "next_token_id")
     HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
     handle_id: str
     pages: _containers.RepeatedScalarFieldContainer[int]
     tokens: int
     layout_hash: str
-    def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ..., tokens: _Optional[int] = ..., layout_hash: _Optional[str] = ...) -> None: ...
+    epoch: _kv_pb2.Epoch
+    next_token_id: int
+    def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ..., tokens: _Optional[int] = ..., layout_hash: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ..., next_token_id: _Optional[int] = ...) -> None: ...
 
 class ClaimPages(_message.Message):
-    __slots__ = ("handle", "give")
-    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("handle_id", "epoch", "give", "layout_hash")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     GIVE_FIELD_NUMBER: _ClassVar[int]
-    handle: _kv_pb2.KvHandle
+    LAYOUT_HASH_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    epoch: _kv_pb2.Epoch
     give: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, handle: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., give: _Optional[_Iterable[int]] = ...) -> None: ...
+    layout_hash: str
+    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ..., give: _Optional[_Iterable[int]] = ..., layout_hash: _Optional[str] = ...) -> None: ...
+
+class LeaveClaim(_message.Message):
+    __slots__ = ("handle_id", "epoch")
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    epoch: _kv_pb2.Epoch
+    def __init__(self, handle_id: _Optional[str] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ...) -> None: ...
 
 class WithdrawGrant(_message.Message):
     __slots__ = ("handle_id", "epoch")
@@ -182,7 +208,7 @@ class RecallPages(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class StoreReply(_message.Message):
-    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed", "shared")
+    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed", "shared", "claimed", "promised")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +219,8 @@ class StoreReply(_message.Message):
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     GRANT_CLAIMED_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
+    CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    PROMISED_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attached: Attached
     done: Done
@@ -203,7 +231,9 @@ class StoreReply(_message.Message):
     counts: Counts
     grant_claimed: GrantClaimed
     shared: Shared
-    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ...) -> None: ...
+    claimed: _kv_pb2.KvHandle
+    promised: _kv_pb2.Epoch
+    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ..., claimed: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., promised: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ...) -> None: ...
 
 class Attached(_message.Message):
     __slots__ = ("store", "incarnation", "lease_seconds")
@@ -256,12 +286,14 @@ class Shared(_message.Message):
     def __init__(self, pages: _Optional[_Iterable[int]] = ..., parent: _Optional[bytes] = ..., tail: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GrantClaimed(_message.Message):
-    __slots__ = ("handle_id", "pages")
+    __slots__ = ("handle_id", "pages", "epoch")
     HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     handle_id: str
     pages: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ...) -> None: ...
+    epoch: _kv_pb2.Epoch
+    def __init__(self, handle_id: _Optional[str] = ..., pages: _Optional[_Iterable[int]] = ..., epoch: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ...) -> None: ...
 
 class Counts(_message.Message):
     __slots__ = ("total", "free", "prefill", "granted", "decode", "grants", "claims", "refusals", "cached", "shared")

@@ -2,11 +2,12 @@
 
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splitwiser.kv.handle import KvHandle, KvPromise
 from splitwiser.kv.layout import LayerShape, PoolLayout
 from splitwiser.memory import memfd
 from splitwiser.store.client import RoleName, StoreClient
@@ -46,6 +47,23 @@ class Tally:
 
     def segment(self, name: str, size_bytes: int) -> None:
         self.counts[name] += size_bytes
+
+
+async def grant(prefill: StoreClient, handle_id: str, pages: Sequence[int], tokens: int = 1) -> KvHandle:
+    """Promise and keep."""
+    return await prefill.grant(await promise(prefill, handle_id, len(pages), tokens), pages, next_token=0)
+
+
+async def promise(prefill: StoreClient, handle_id: str, pages: int, tokens: int = 1) -> KvPromise:
+    """A promise of so many pages."""
+    return KvPromise(handle_id, await prefill.promise(handle_id), pages, 0, tokens, LAYOUT.hash)
+
+
+def promise_of(handle: KvHandle) -> KvPromise:
+    """The promise that this handle kept."""
+    return KvPromise(
+        handle.handle_id, handle.epoch, len(handle.pages), len(handle.shared), handle.tokens, handle.layout_hash
+    )
 
 
 @dataclass

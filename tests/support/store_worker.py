@@ -15,6 +15,7 @@ from typing import cast
 from splitwiser.memory import memfd
 from splitwiser.store.client import RoleName, StoreClient
 from tests.support.store import LAYOUT
+from tests.support.store import grant as granted
 
 BEAT_S = 0.1
 
@@ -30,7 +31,7 @@ async def main(socket: str, role: str, acquire: str, grant: str) -> None:
     pages = await client.acquire(int(acquire))
     for page in pages:
         pool.buffer[page] = page + 1
-    handle = await client.grant("request", pages[: int(grant)], 1, LAYOUT.hash) if int(grant) else None
+    handle = await granted(client, "request", pages[: int(grant)]) if int(grant) else None
     maker = bytes(weights.buffer[:16]).rstrip(b"\0").decode()
     say({"pid": os.getpid(), "maker": maker, "pages": pages, "handle": asdict(handle) if handle else None})
     await client.lost.wait()

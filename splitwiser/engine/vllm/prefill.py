@@ -100,6 +100,7 @@ class VllmPrefillEngine(PrefillEngine):
             partial(self._end, prompt, pages),
         )
         self._loop.add(prompt.member)
+        prompt.job.on_started()
 
     def _request(self, job: PrefillJob, arrival: int) -> Request:
         return Request(

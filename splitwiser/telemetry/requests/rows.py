@@ -33,9 +33,9 @@ class RequestRow:
     """One request. A number is None where its phase did not happen or left no record.
 
     queue_ms: waiting before prefill, in the router and in the prefill worker. prefill_ms: first chunk's start to the
-    first token. handoff_ms: grant to the end of the first decode step. decode_queue_ms: the part of the hand-off spent
-    waiting for pages. decode_ms: all decode steps. token_gaps_ms: ascending, between the ends of the engine steps that
-    made its tokens; the gap after token 0 holds the hand-off.
+    first token. handoff_ms: grant to the end of the first decode step. decode_queue_ms: waiting for decode's pages,
+    mostly while the prompt was being prefilled. decode_ms: all decode steps. token_gaps_ms: ascending, between the ends
+    of the engine steps that made its tokens; the gap after token 0 holds the hand-off.
     """
 
     request_id: str

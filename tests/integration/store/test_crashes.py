@@ -17,7 +17,7 @@ from splitwiser.kv.handle import Epoch, KvHandle
 from splitwiser.store.client import StoreClient
 from splitwiser.store.server import StoreServer
 from tests.support.processes import Child, child
-from tests.support.store import LAYOUT, Tally
+from tests.support.store import LAYOUT, Tally, promise_of
 
 LEASE_S = 1.0
 
@@ -58,7 +58,7 @@ async def test_a_killed_workers_pages_and_grants_come_back_at_once(folder: Path,
         decode = await StoreClient.connect(path, "decode", "late", beat_s=0.1)
         handle = KvHandle(**{**said["handle"], "epoch": Epoch(**said["handle"]["epoch"])})
         with pytest.raises(StaleHandle):
-            await decode.claim(handle, await decode.acquire(3))
+            await decode.claim(promise_of(handle), await decode.acquire(3))
         await decode.close()
 
 

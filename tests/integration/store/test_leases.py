@@ -2,12 +2,12 @@
 
 import asyncio
 
-from tests.support.store import LAYOUT, Store
+from tests.support.store import Store, grant
 
 
 async def test_a_silent_worker_loses_its_pages_when_its_lease_is_over(store: Store) -> None:
     worker, watcher = await store.attach("prefill"), await store.attach("observer")
-    await worker.grant("request", await worker.acquire(5), 1, LAYOUT.hash)
+    await grant(worker, "request", await worker.acquire(5))
     store.clock.now_s += 20.0
     await watcher.counts()
     store.server.sweep()

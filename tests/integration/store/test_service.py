@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from splitwiser.memory import memfd
 from splitwiser.store.client import StoreClient
 from tests.support.processes import child
-from tests.support.store import LAYOUT
+from tests.support.store import LAYOUT, grant
 from tests.support.store_service import LEASE_S, store_command, store_service
 
 
@@ -23,7 +23,7 @@ async def test_the_service_serves_tells_and_leaves_cleanly(folder: Path) -> None
         assert (card.service, card.pid, card.address) == ("store", process.pid, f"unix:{folder}/store.sock")
         client = await StoreClient.connect(folder / "store.sock", "prefill", "test", beat_s=0.1)
         await client.obtain("pool", lambda: memfd.make_pool(LAYOUT), layout=LAYOUT)
-        await client.grant("request", (await client.acquire(5))[:2], 1, LAYOUT.hash)
+        await grant(client, "request", (await client.acquire(5))[:2])
         metrics = await asyncio.to_thread(scrape, card.metrics_port)
         assert 'splitwiser_kv_pages{state="granted"} 2.0' in metrics
         assert 'splitwiser_kv_pages{state="free"} 59.0' in metrics

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.owner import Owner
+from splitwiser.errors import SplitwiserError
+from splitwiser.kv.handle import Epoch, KvHandle
+from splitwiser.kv.owner import Grant, Owner
 
 Text = tuple[str, ...]
 """What a page holds: the words of its own page and of all before it."""
@@ -24,6 +25,9 @@ class Request:
     handle: KvHandle | None = None
     decode: Owner | None = None
     prompt_is_shared: bool = False
+    epoch: Epoch | None = None
+    claim: tuple[Owner, list[int], list[Grant | SplitwiserError]] | None = None
+    """The one that waits: whose it is, what it gives, and what it is told."""
 
     @property
     def holder(self) -> object:
@@ -56,6 +60,7 @@ class PoolModel:
     def spare(self, owner: Owner) -> list[int]:
         """The owner's pages that no request of its own has."""
         busy = {page for request in self.requests.values() for page in request.own}
+        busy |= {page for request in self.requests.values() if request.claim for page in request.claim[1]}
         return [page for page in self.held_by(owner) if page not in busy]
 
     def readers(self) -> dict[int, int]:

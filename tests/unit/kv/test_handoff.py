@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from splitwiser.errors import StaleHandle
-from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handoff import Claims, Grants
+from splitwiser.errors import SplitwiserError, StaleHandle
+from splitwiser.kv.claims import Claims
+from splitwiser.kv.grants import Grants
+from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
 from splitwiser.kv.ledger import Ledger
-from splitwiser.kv.owner import Owner, Role
+from splitwiser.kv.owner import Claim, Grant, Owner, Role
 from splitwiser.kv.pool import OwnedPages
 
 PAGES = 16
@@ -28,25 +29,53 @@ class Stand:
         self.grants = Grants(self, self.prefill_pages, "layout")
         self.claims = Claims(self, self.decode_pages)
 
-    async def grant(self, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
-        await self._pause()
-        handle = self.ledger.grant(PREFILL, handle_id, pages, tokens, layout_hash)
-        await self._pause()
+    async def promise(self, handle_id: str) -> Epoch:
+        await self.pause()
+        epoch = self.ledger.promise(PREFILL, handle_id)
+        await self.pause()
+        return epoch
+
+    async def grant(self, promise: KvPromise, pages: Sequence[int], next_token: int) -> KvHandle:
+        await self.pause()
+        handle = self.ledger.grant(
+            PREFILL, promise.handle_id, promise.epoch, pages, promise.tokens, promise.layout_hash, next_token
+        )
+        await self.pause()
         return handle
 
-    async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
-        await self._pause()
-        self.ledger.claim(DECODE, handle, give)
-        self.grants.on_claimed(handle.handle_id, tuple(give))
-        await self._pause()
+    async def claim(self, promise: KvPromise, give: Sequence[int]) -> KvHandle:
+        await self.pause()
+        answer: asyncio.Future[KvHandle] = asyncio.get_running_loop().create_future()
 
-    async def withdraw(self, handle: KvHandle) -> tuple[int, ...]:
-        await self._pause()
-        pages = self.ledger.withdraw(PREFILL, handle.handle_id, handle.epoch)
-        await self._pause()
+        def take(outcome: Grant | SplitwiserError) -> None:
+            if isinstance(outcome, Grant):
+                self.grants.on_claimed(promise.handle_id, promise.epoch, tuple(give))
+                answer.set_result(outcome.handle)
+            else:
+                answer.set_exception(outcome)
+
+        self.ledger.claim(promise.handle_id, promise.epoch, promise.layout_hash, Claim(DECODE, tuple(give), take))
+        handle = await answer
+        await self.pause()
+        return handle
+
+    async def leave_claim(self, promise: KvPromise) -> None:
+        await self.pause()
+        # The claim's frame was sent before this one, so the store has read it before.
+        await self._pause_longest()
+        self.ledger.leave(DECODE, promise.handle_id, promise.epoch)
+
+    async def withdraw(self, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
+        await self.pause()
+        pages = self.ledger.withdraw(PREFILL, handle_id, epoch)
+        await self.pause()
         return pages
 
-    async def _pause(self) -> None:
+    async def _pause_longest(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def pause(self) -> None:
         for _ in range(self._random.randrange(3)):
             await asyncio.sleep(0)
 
@@ -60,13 +89,20 @@ class Stand:
             assert self.decode_pages.counts() == {"free": counts.decode, "in_use": 0}
 
 
+def promise_of(stand: Stand, epoch: Epoch, pages: int = 3, handle_id: str = "a") -> KvPromise:
+    return KvPromise(handle_id, epoch, pages, 0, 40, "layout")
+
+
 async def test_pages_change_owner_and_equal_ones_come_back() -> None:
     stand = Stand()
     pages = stand.prefill_pages.allocate(3)
-    async with stand.grants.granted("a", pages, 40) as (handle, claimed):
+    async with stand.grants.promised("a") as promised:
+        handle = await promised.grant(pages, 0, 40, next_token=7)
         own = await stand.decode_pages.reserve(5)
-        mine = await stand.claims.claim(handle, own)
-        await claimed.wait()
+        claimed, mine = await stand.claims.claim(promise_of(stand, handle.epoch), own)
+        await promised.claimed.wait()
+    assert claimed == handle
+    assert handle.next_token == 7
     assert mine[:3] == pages, "the granted pages themselves, in their order: nothing was copied"
     assert mine[3:] == own[3:]
     assert stand.prefill_pages.free_count == PAGES // 2
@@ -74,21 +110,76 @@ async def test_pages_change_owner_and_equal_ones_come_back() -> None:
     stand.check(idle=True)
 
 
+async def test_a_claim_may_come_before_the_grant() -> None:
+    stand = Stand()
+    pages = stand.prefill_pages.allocate(3)
+    async with stand.grants.promised("a") as promised:
+        promise = await promised.promise(3, 0, 40)
+        claiming = asyncio.create_task(stand.claims.claim(promise, await stand.decode_pages.reserve(4)))
+        await settle()
+        assert not claiming.done()
+        await promised.grant(pages, 0, 40, next_token=7)
+        _, mine = await claiming
+        await promised.claimed.wait()
+    assert mine[:3] == pages
+    stand.decode_pages.free(mine)
+    stand.check(idle=True)
+
+
 async def test_leaving_before_the_claim_withdraws_the_grant() -> None:
     stand = Stand()
-    async with stand.grants.granted("a", stand.prefill_pages.allocate(3), 40):
+    async with stand.grants.promised("a") as promised:
+        await promised.grant(stand.prefill_pages.allocate(3), 0, 40, next_token=7)
         stand.check(idle=False)
+    await settle()
+    stand.check(idle=True)
+
+
+async def test_leaving_before_the_grant_ends_the_claim_that_waits() -> None:
+    stand = Stand()
+    async with stand.grants.promised("a") as promised:
+        promise = await promised.promise(3, 0, 40)
+        claiming = asyncio.create_task(stand.claims.claim(promise, await stand.decode_pages.reserve(4)))
+        await settle()
+    with pytest.raises(StaleHandle):
+        await claiming
+    stand.check(idle=True)
+
+
+async def test_a_claimer_that_leaves_has_its_pages_back_before_the_grant() -> None:
+    stand = Stand()
+    async with stand.grants.promised("a") as promised:
+        promise = await promised.promise(3, 0, 40)
+        claiming = asyncio.create_task(stand.claims.claim(promise, await stand.decode_pages.reserve(4)))
+        await settle()
+        claiming.cancel()
+        await settle()
+        assert stand.decode_pages.free_count == PAGES // 2
+        await promised.grant(stand.prefill_pages.allocate(3), 0, 40, next_token=7)
+        assert not promised.claimed.is_set()
+    await settle()
+    stand.check(idle=True)
+
+
+async def test_a_claim_of_an_earlier_promise_is_not_taken_for_one_of_this() -> None:
+    stand = Stand()
+    async with stand.grants.promised("a") as promised:
+        earlier = (await promised.promise(3, 0, 40)).epoch
+    async with stand.grants.promised("a") as promised:
+        await promised.promise(3, 0, 40)
+        stand.grants.on_claimed("a", earlier, ())
+        assert not promised.claimed.is_set()
     await settle()
     stand.check(idle=True)
 
 
 async def test_a_stale_claim_frees_what_it_had_reserved() -> None:
     stand = Stand()
-    async with stand.grants.granted("a", stand.prefill_pages.allocate(2), 20) as (handle, _):
-        pass
+    async with stand.grants.promised("a") as promised:
+        handle = await promised.grant(stand.prefill_pages.allocate(2), 0, 20, next_token=7)
     await settle()
     with pytest.raises(StaleHandle):
-        await stand.claims.claim(handle, await stand.decode_pages.reserve(4))
+        await stand.claims.claim(promise_of(stand, handle.epoch, pages=2), await stand.decode_pages.reserve(4))
     stand.check(idle=True)
 
 
@@ -107,21 +198,28 @@ async def test_no_cancellation_at_any_point_loses_a_page() -> None:
 
 
 async def hand_off(stand: Stand, name: str) -> None:
-    """One request's pages from prefill to decode and back to free."""
+    """One request's pages from prefill to decode and back to free; decode is told early or late."""
     pages = await stand.prefill_pages.reserve(2)
-    async with stand.grants.granted(name, pages, 20) as (handle, claimed):
-        claiming = asyncio.create_task(claim_and_free(stand, handle))
-        try:
-            await asyncio.wait({claiming})
-            await claimed.wait()
-        finally:
-            claiming.cancel()
-            await asyncio.wait({claiming})
+    try:
+        async with stand.grants.promised(name) as promised:
+            promise = await promised.promise(2, 0, 20)
+            claiming = asyncio.create_task(claim_and_free(stand, promise))
+            try:
+                await stand.pause()
+                granting, pages = pages, ()
+                await promised.grant(granting, 0, 20, next_token=7)
+                await asyncio.wait({claiming})
+                await promised.claimed.wait()
+            finally:
+                claiming.cancel()
+                await asyncio.wait({claiming})
+    finally:
+        stand.prefill_pages.free(pages)
 
 
-async def claim_and_free(stand: Stand, handle: KvHandle) -> None:
+async def claim_and_free(stand: Stand, promise: KvPromise) -> None:
     """Decode's part."""
-    mine = await stand.claims.claim(handle, await stand.decode_pages.reserve(3))
+    _, mine = await stand.claims.claim(promise, await stand.decode_pages.reserve(3))
     stand.decode_pages.free(mine)
 
 

@@ -16,6 +16,8 @@ from splitwiser.errors import (
 from splitwiser.kv.handle import Epoch, KvHandle
 from splitwiser.kv.ledger import Ledger
 from splitwiser.kv.owner import Owner, Role
+from tests.unit.kv import ledger_calls
+from tests.unit.kv.ledger_calls import answered, waiting_claim
 
 PREFILL, DECODE, WATCHER = Owner(1, Role.PREFILL), Owner(2, Role.DECODE), Owner(3, Role.OBSERVER)
 LAYOUT = "layout"
@@ -27,11 +29,11 @@ def ledger() -> Ledger:
 
 
 def granted(ledger: Ledger, count: int = 2, handle_id: str = "h") -> KvHandle:
-    return ledger.grant(PREFILL, handle_id, ledger.acquire(PREFILL, count), 5, LAYOUT)
+    return ledger_calls.grant(ledger, PREFILL, handle_id, ledger.acquire(PREFILL, count), 5)
 
 
-def claim(ledger: Ledger, handle: KvHandle, give: tuple[int, ...]) -> None:
-    ledger.claim(DECODE, handle, give)
+def claim(ledger: Ledger, handle: KvHandle, give: tuple[int, ...]) -> KvHandle:
+    return ledger_calls.claim(ledger, DECODE, handle.handle_id, handle.epoch, give, handle.layout_hash).handle
 
 
 def test_a_claim_exchanges_pages_between_both_workers(ledger: Ledger) -> None:
@@ -125,7 +127,7 @@ def test_a_dropped_worker_leaves_nothing_behind(ledger: Ledger) -> None:
 def test_pages_that_are_not_the_workers_own_are_refused(ledger: Ledger, pages: tuple[int, ...]) -> None:
     ledger.acquire(PREFILL, 2)
     with pytest.raises(ForeignPages if pages else InvalidRequest):
-        ledger.grant(PREFILL, "h", pages, 5, LAYOUT)
+        ledger_calls.grant(ledger, PREFILL, "h", pages, 5)
     ledger.check()
 
 
@@ -133,13 +135,85 @@ def test_roles_are_kept_apart(ledger: Ledger) -> None:
     handle = granted(ledger)
     own = ledger.acquire(DECODE, 2)
     with pytest.raises(InvalidRequest):
-        ledger.grant(DECODE, "x", own, 5, LAYOUT)
+        ledger.promise(DECODE, "x")
     with pytest.raises(InvalidRequest):
-        ledger.claim(PREFILL, handle, ledger.acquire(PREFILL, 2))
+        ledger.grant(DECODE, "x", handle.epoch, own, 5, LAYOUT)
+    with pytest.raises(InvalidRequest):
+        ledger_calls.claim(ledger, PREFILL, "h", handle.epoch, ledger.acquire(PREFILL, 2))
     with pytest.raises(InvalidRequest):
         ledger.acquire(WATCHER, 1)
     with pytest.raises(ForeignPages):
         ledger.withdraw(Owner(9, Role.PREFILL), "h", handle.epoch)
+
+
+def promised(ledger: Ledger) -> tuple[Epoch, tuple[int, ...]]:
+    """A promise, and pages to keep it."""
+    return ledger.promise(PREFILL, "h"), ledger.acquire(PREFILL, 2)
+
+
+def test_a_claim_that_waits_gets_the_pages_with_the_grant(ledger: Ledger) -> None:
+    (epoch, pages), give = promised(ledger), ledger.acquire(DECODE, 2)
+    answers = waiting_claim(ledger, DECODE, "h", epoch, give)
+    assert answers == []
+    handle = ledger.grant(PREFILL, "h", epoch, pages, 5, LAYOUT, next_token=17)
+    assert answered(answers).handle == handle
+    assert (handle.pages, handle.next_token) == (pages, 17)
+    ledger.release(DECODE, pages)
+    ledger.release(PREFILL, give)
+    assert ledger.counts().free == 16
+
+
+def test_whatever_ends_a_promise_answers_the_claim_that_waits(ledger: Ledger) -> None:
+    for end in (
+        lambda epoch: ledger.withdraw(PREFILL, "h", epoch),
+        lambda epoch: ledger.leave(DECODE, "h", epoch),
+        lambda epoch: waiting_claim(ledger, Owner(9, Role.DECODE), "h", epoch, ()),
+        lambda epoch: ledger.drop(PREFILL),
+    ):
+        epoch, _ = promised(ledger)
+        answers = waiting_claim(ledger, DECODE, "h", epoch, ledger.acquire(DECODE, 2))
+        end(epoch)
+        with pytest.raises(StaleHandle):
+            answered(answers)
+        ledger.drop(PREFILL)
+        ledger.check()
+    assert ledger.counts().decode == 8, "what a claim would have given is still decode's"
+
+
+def test_a_claimer_that_died_gets_nothing_and_another_does(ledger: Ledger) -> None:
+    epoch, pages = promised(ledger)
+    dead, heir = Owner(8, Role.DECODE), Owner(9, Role.DECODE)
+    lost = waiting_claim(ledger, dead, "h", epoch, ledger.acquire(dead, 2))
+    ledger.drop(dead)
+    answers = waiting_claim(ledger, heir, "h", epoch, ledger.acquire(heir, 2))
+    ledger.grant(PREFILL, "h", epoch, pages, 5, LAYOUT)
+    assert answered(answers).handle.pages == pages
+    assert lost == []
+
+
+def test_a_claim_that_gives_what_it_lost_meanwhile_is_refused_and_the_grant_stays(ledger: Ledger) -> None:
+    (epoch, pages), give = promised(ledger), ledger.acquire(DECODE, 2)
+    answers = waiting_claim(ledger, DECODE, "h", epoch, give)
+    ledger.release(DECODE, give)
+    handle = ledger.grant(PREFILL, "h", epoch, pages, 5, LAYOUT)
+    with pytest.raises(ForeignPages):
+        answered(answers)
+    claim(ledger, handle, ledger.acquire(DECODE, 2))
+
+
+def test_a_promise_is_kept_once_and_by_its_maker(ledger: Ledger) -> None:
+    epoch, pages = promised(ledger)
+    other = Owner(9, Role.PREFILL)
+    with pytest.raises(ForeignPages):
+        ledger.grant(other, "h", epoch, ledger.acquire(other, 2), 5, LAYOUT)
+    with pytest.raises(ForeignPages):
+        ledger.withdraw(other, "h", epoch)
+    ledger.grant(PREFILL, "h", epoch, pages[:1], 5, LAYOUT)
+    with pytest.raises(DuplicateRequest):
+        ledger.grant(PREFILL, "h", epoch, pages[1:], 5, LAYOUT)
+    ledger.withdraw(PREFILL, "h", epoch)
+    with pytest.raises(StaleHandle):
+        ledger.grant(PREFILL, "h", epoch, pages, 5, LAYOUT)
 
 
 def test_every_refusal_says_what_to_do(ledger: Ledger) -> None:

@@ -18,6 +18,8 @@ from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.owner import Counts, Owner, Role
 from splitwiser.kv.prefix_ledger import PrefixLedger
 from splitwiser.kv.readers import Reader
+from tests.unit.kv import ledger_calls
+from tests.unit.kv.ledger_calls import answered
 from tests.unit.kv.prefix_model import PoolModel, Request, hash_of, state_of
 
 PAGES = 24
@@ -28,6 +30,7 @@ OPERATIONS = {
     "look_up_again": 3,
     "grant": 6,
     "claim": 5,
+    "claim_early": 3,
     "share_prompt": 4,
     "share_answer": 4,
     "scribble": 4,
@@ -130,6 +133,8 @@ class PrefixMachine(RuleBasedStateMachine):
     def forget(self) -> None:
         if request := self.pick("looking"):
             self.ledger.forget(request.prefill, request.id)
+            if request.epoch:
+                self.ledger.withdraw(request.prefill, request.id, request.epoch)
             del self.model.requests[request.id]
 
     def grant(self) -> None:
@@ -144,21 +149,44 @@ class PrefixMachine(RuleBasedStateMachine):
         for number, page in enumerate(request.own, len(request.shared)):
             full = number < len(request.text)
             self.model.content[page] = request.text[: number + 1] if full else ("tail", request.id)
-        request.handle = self.ledger.grant(request.prefill, request.id, request.own, 1, LAYOUT)
+        epoch = request.epoch or self.ledger.promise(request.prefill, request.id)
+        request.handle = self.ledger.grant(request.prefill, request.id, epoch, request.own, 1, LAYOUT)
         assert request.handle.shared == request.shared
         self.grants += 1
         self.model.move(request.own, request.handle)
+        if request.claim:
+            owner, give, answers = request.claim
+            answered(answers)
+            self.exchange(request, owner, give)
 
     def claim(self) -> None:
         request, owner = self.pick("granted"), self.random.choice(self.owners[1::2])
         if request is None or request.handle is None or len(self.model.spare(owner)) < len(request.own):
             return
         give = self.random.sample(self.model.spare(owner), len(request.own))
-        self.ledger.claim(owner, request.handle, give)
+        ledger_calls.claim(self.ledger, owner, request.id, request.handle.epoch, give)
+        self.exchange(request, owner, give)
+
+    def claim_early(self) -> None:
+        """A claim that waits for the grant of a prompt that was looked up."""
+        request, owner = self.pick("looking"), self.random.choice(self.owners[1::2])
+        if request is None or request.claim:
+            return
+        needed = len(request.text) + request.has_tail - len(request.shared)
+        if len(self.model.spare(owner)) >= needed:
+            request.epoch = self.ledger.promise(request.prefill, request.id)
+            give = self.random.sample(self.model.spare(owner), needed)
+            answers = ledger_calls.waiting_claim(self.ledger, owner, request.id, request.epoch, give)
+            assert answers == []
+            request.claim = (owner, give, answers)
+
+    def exchange(self, request: Request, owner: Owner, give: list[int]) -> None:
+        assert request.handle
         self.claims += 1
         self.model.move(give, request.prefill)
         self.model.move(request.own, owner)
         request.decode = owner
+        request.claim = None
         self.gone.append(request.handle)
 
     def withdraw(self) -> None:
@@ -172,8 +200,9 @@ class PrefixMachine(RuleBasedStateMachine):
 
     def claim_again(self) -> None:
         if self.gone:
+            handle = self.random.choice(self.gone)
             with pytest.raises(StaleHandle):
-                self.ledger.claim(self.owners[1], self.random.choice(self.gone), ())
+                ledger_calls.claim(self.ledger, self.owners[1], handle.handle_id, handle.epoch, ())
 
     def share_prompt(self) -> None:
         request = self.pick("decoding")
@@ -210,6 +239,9 @@ class PrefixMachine(RuleBasedStateMachine):
             for request in self.model.requests.values()
             if request.decode == owner or (request.decode is None and request.prefill == owner)
         ]
+        for request in self.model.requests.values():
+            if request.claim and request.claim[0] == owner:
+                request.claim = None
         self.in_line = [entry for entry in self.in_line if entry[0].prefill != owner]
         lost = self.model.held_by(owner)
         for request in ended:

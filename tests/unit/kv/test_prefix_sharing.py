@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from splitwiser.errors import PromptTooLong
-from splitwiser.kv.handle import KvHandle
-from splitwiser.kv.handoff import Claims, Grants
+from splitwiser.errors import PromptTooLong, SplitwiserError
+from splitwiser.kv.claims import Claims
+from splitwiser.kv.grants import Grants
+from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
 from splitwiser.kv.lending import Lending
-from splitwiser.kv.owner import Owner, Role
+from splitwiser.kv.owner import Claim, Grant, Owner, Role
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.prefix_ledger import PrefixLedger, Shared
@@ -59,23 +60,51 @@ class Stand:
         await self._pause()
         self.ledger.forget(PREFILL, handle_id)
 
-    async def grant(self, handle_id: str, pages: Sequence[int], tokens: int, layout_hash: str) -> KvHandle:
+    async def promise(self, handle_id: str) -> Epoch:
         await self._pause()
-        handle = self.ledger.grant(PREFILL, handle_id, pages, tokens, layout_hash)
+        epoch = self.ledger.promise(PREFILL, handle_id)
+        await self._pause()
+        return epoch
+
+    async def grant(self, promise: KvPromise, pages: Sequence[int], next_token: int) -> KvHandle:
+        await self._pause()
+        handle = self.ledger.grant(
+            PREFILL, promise.handle_id, promise.epoch, pages, promise.tokens, promise.layout_hash, next_token
+        )
         await self._pause()
         return handle
 
-    async def claim(self, handle: KvHandle, give: Sequence[int]) -> None:
+    async def claim(self, promise: KvPromise, give: Sequence[int]) -> KvHandle:
         await self._pause()
-        self.ledger.claim(DECODE, handle, give)
-        self.grants.on_claimed(handle.handle_id, tuple(give))
-        await self._reply()
+        answer: asyncio.Future[KvHandle] = asyncio.get_running_loop().create_future()
 
-    async def withdraw(self, handle: KvHandle) -> tuple[int, ...]:
+        def take(outcome: Grant | SplitwiserError) -> None:
+            if isinstance(outcome, Grant):
+                self.grants.on_claimed(promise.handle_id, promise.epoch, tuple(give))
+                answer.set_result(outcome.handle)
+            else:
+                answer.set_exception(outcome)
+
+        self.ledger.claim(promise.handle_id, promise.epoch, promise.layout_hash, Claim(DECODE, tuple(give), take))
+        handle = await answer
+        await self._reply()
+        return handle
+
+    async def leave_claim(self, promise: KvPromise) -> None:
         await self._pause()
-        pages = self.ledger.withdraw(PREFILL, handle.handle_id, handle.epoch)
+        # The claim's frame was sent before this one, so the store has read it before.
+        await self._pause_longest()
+        self.ledger.leave(DECODE, promise.handle_id, promise.epoch)
+
+    async def withdraw(self, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
+        await self._pause()
+        pages = self.ledger.withdraw(PREFILL, handle_id, epoch)
         await self._pause()
         return pages
+
+    async def _pause_longest(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def share_prompt(self, handle: KvHandle) -> Shared:
         await self._pause()
@@ -151,24 +180,31 @@ async def serve(stand: Stand, name: str, prompt: tuple[int, ...], answer: tuple[
     async with stand.lookups.found(name, prompt, need=need) as found:
         shared = found.pages
         own = await stand.prefill_pages.reserve(-(-len(prompt) // PAGE_TOKENS) - len(shared))
-        stand.write((*shared, *own), prompt, len(shared) * PAGE_TOKENS)
-        async with stand.grants.granted(name, own, len(prompt)) as (handle, claimed):
-            claiming = asyncio.create_task(decode(stand, handle, prompt, answer))
-            try:
-                await asyncio.wait({claiming})
-                await claiming
-                await claimed.wait()
-            finally:
-                claiming.cancel()
-                await asyncio.wait({claiming})
+        try:
+            async with stand.grants.promised(name) as promised:
+                promise = await promised.promise(len(own), len(shared), len(prompt))
+                claiming = asyncio.create_task(decode(stand, promise, prompt, answer))
+                try:
+                    await asyncio.sleep(0)
+                    stand.write((*shared, *own), prompt, len(shared) * PAGE_TOKENS)
+                    granting, own = own, ()
+                    await promised.grant(granting, len(shared), len(prompt), answer[0])
+                    await asyncio.wait({claiming})
+                    await claiming
+                    await promised.claimed.wait()
+                finally:
+                    claiming.cancel()
+                    await asyncio.wait({claiming})
+        finally:
+            stand.prefill_pages.free(own)
         found.claimed = True
     return len(shared)
 
 
-async def decode(stand: Stand, handle: KvHandle, prompt: tuple[int, ...], answer: tuple[int, ...]) -> None:
+async def decode(stand: Stand, promise: KvPromise, prompt: tuple[int, ...], answer: tuple[int, ...]) -> None:
     """Decode's part: all but the answer's last token are written."""
-    count = -(-(len(prompt) + len(answer) - 1) // PAGE_TOKENS) - len(handle.shared)
-    own = await stand.claims.claim(handle, await stand.decode_pages.reserve(count))
+    count = -(-(len(prompt) + len(answer) - 1) // PAGE_TOKENS) - promise.shared
+    handle, own = await stand.claims.claim(promise, await stand.decode_pages.reserve(count))
     shared, pages, done = stand.sharing.share(handle, own), (*handle.shared, *own), 0
     try:
         for number in range(len(answer) - 1):

@@ -5,8 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from splitwiser.errors import SplitwiserError
-from splitwiser.kv.handle import Epoch, KvHandle
-from splitwiser.kv.handle_proto import handle_from_proto, handle_to_proto
+from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
+from splitwiser.kv.handle_proto import (
+    epoch_to_proto,
+    handle_from_proto,
+    handle_to_proto,
+    promise_from_proto,
+    promise_to_proto,
+)
 from splitwiser.kv.owner import Counts
 from splitwiser.memory.frame import MAX_PAYLOAD_BYTES
 from splitwiser.store.desk import MAX_POOL_PAGES
@@ -47,9 +53,12 @@ def test_counts_arrive_as_they_were() -> None:
 
 def test_the_longest_lists_of_the_highest_pages_fit_a_frame() -> None:
     epoch = Epoch((1 << 64) - 1, (1 << 64) - 1)
-    handle = KvHandle(LONG_NAME, LONG_NAME, epoch, tuple(PAGES), (1 << 32) - 1, "f" * 32, (1 << 64) - 1)
+    handle = KvHandle(LONG_NAME, LONG_NAME, epoch, tuple(PAGES), (1 << 32) - 1, "f" * 32, (1 << 64) - 1, (), 7)
     assert handle_from_proto(handle_to_proto(handle)) == handle
     reply = StoreReply(call_id=(1 << 64) - 1, granted=handle_to_proto(handle))
-    claim = StoreRequest(call_id=(1 << 64) - 1, claim_pages=ClaimPages(handle=handle_to_proto(handle), give=PAGES))
+    verb = ClaimPages(handle_id=LONG_NAME, epoch=epoch_to_proto(epoch), give=PAGES, layout_hash="f" * 32)
+    claim = StoreRequest(call_id=(1 << 64) - 1, claim_pages=verb)
+    promise = KvPromise(LONG_NAME, epoch, 25_000, 1, (1 << 32) - 1, "f" * 32)
+    assert promise_from_proto(promise_to_proto(promise)) == promise
     assert reply.ByteSize() <= MAX_PAYLOAD_BYTES
     assert claim.ByteSize() <= MAX_PAYLOAD_BYTES
