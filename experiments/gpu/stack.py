@@ -63,8 +63,8 @@ async def generate(address: str, ask: Ask, draw: random.Random) -> pb.Timings:
     return last.finish.timings
 
 
-async def measure(settings: Settings, requests: int) -> dict[str, Any]:
-    """Start, serve, look, kill decode, serve again; then start once more."""
+async def measure(settings: Settings, requests: int, *, brief: bool) -> dict[str, Any]:
+    """Start, serve, look, kill decode, serve again; then start once more. brief: without looking and killing."""
     draw, free_bytes, before_bytes = random.Random(0), read_gpu().free_bytes, used_bytes()
     expected = budget(settings, free_bytes)
     once = expected.weights_bytes + expected.pool_bytes
@@ -76,8 +76,9 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
         served_bytes = used_bytes() - before_bytes
         await asyncio.gather(*(generate(stack.address, ask, draw) for ask in BURST))
         loaded_bytes = used_bytes() - before_bytes
-        parts = await look(stack)
-        restart = await kill_and_serve(stack, "decode-0", draw)
+        parts: dict[str, Any] = {"process_bytes": process_bytes()} if brief else await look(stack)
+        if not brief:
+            parts["decode_killed"] = await kill_and_serve(stack, "decode-0", draw)
     # The first ones: each had the stack for itself.
     alone = handoffs(settings.run_dir)[:requests]
     return {
@@ -93,7 +94,6 @@ async def measure(settings: Settings, requests: int) -> dict[str, Any]:
         **parts,
         "cold_start_s": cold_start_s,
         "warm_start": await start_again(settings, once, draw),
-        "decode_killed": restart,
         "handoff_of_prompt_tokens": PROMPT_TOKENS,
         "handoffs": alone,
         "grant_to_adopted_median_ms": median(each["grant_to_adopted_ms"] for each in alone),
@@ -177,6 +177,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--pages", type=int, default=2048)
     parser.add_argument("--requests", type=int, default=9)
+    parser.add_argument("--brief", action="store_true", help="memory, hand-offs and starts alone")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder:
         settings = Settings.model_validate(
@@ -196,7 +197,7 @@ def main() -> None:
         )
         record(
             "gpu-stack" if arguments.engine == "transformers" else "gpu-vllm-stack",
-            asyncio.run(measure(settings, arguments.requests)),
+            asyncio.run(measure(settings, arguments.requests, brief=arguments.brief)),
         )
 
 
