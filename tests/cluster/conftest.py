@@ -22,7 +22,6 @@ HERE = Path(__file__).parent
 FIGURE = "figure:"
 SHARED = dict.fromkeys(("test_experiments", "test_submit", "test_uninstall"), "plain")
 MEASURES = "test_release"
-ON_THE_NODE = bool(os.environ.get("SPLITWISER_TEST_NODE"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,7 +66,7 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str, flo
 @pytest.fixture
 def node() -> None:
     """For tests that look at the node itself: they must run on it."""
-    if not ON_THE_NODE:
+    if not os.environ.get("SPLITWISER_TEST_NODE"):
         pytest.skip("the node is another machine")
 
 
@@ -115,7 +114,7 @@ def plain(after_measuring: None, shared_release: Kube) -> Kube:
 
 @contextmanager
 def namespace(name: str, installs: Path) -> Iterator[Kube]:
-    """A new namespace, gone with all in it after the block; nobody waits for that where the cluster ends anyway."""
+    """A new namespace, which goes with all in it after the block; nobody waits for that, as no other has its name."""
     kube = Kube(f"{name}-{secrets.token_hex(2)}", installs)
     kube.kubectl("create", "namespace", kube.namespace)
     try:
@@ -124,7 +123,7 @@ def namespace(name: str, installs: Path) -> Iterator[Kube]:
         kube.apply(CLIENT_POD)
         yield kube
     finally:
-        kube.kubectl("delete", "namespace", kube.namespace, "--wait=false" if ON_THE_NODE else "--timeout=180s")
+        kube.kubectl("delete", "namespace", kube.namespace, "--wait=false")
 
 
 CLIENT_POD: dict[str, Any] = {

@@ -82,9 +82,7 @@ def bring_up(node: Node, layout: Layout) -> None:
     node.start(programs.containerd)
     node.wait_until("containerd was", "ctr", "version")
     node.start(programs.api_server)
-    with subprocess.Popen(["tar", "-C", layout.images, "-cf", "-", "."], stdout=subprocess.PIPE) as images:
-        load = ["ctr", "--namespace", "k8s.io", "images", "import", "-"]
-        subprocess.run(load, stdin=images.stdout, stdout=subprocess.DEVNULL, check=True)
+    loading = _load_images(layout)
     kubectl = ("kubectl", f"--kubeconfig={layout.kubeconfig}")
     node.wait_until("API server was", *kubectl, "get", "--raw", "/readyz")
     for program in (programs.controller_manager, programs.scheduler, programs.kubelet, programs.proxy, programs.dns):
@@ -96,6 +94,14 @@ def bring_up(node: Node, layout: Layout) -> None:
         node.start(programs.gpu_plugin)
         allocatable = r"--for=jsonpath={.status.allocatable.nvidia\.com/gpu}=" + str(layout.gpu_replicas)
         node.wait_until("GPU was", *kubectl, "wait", allocatable, f"node/{at.NODE}", "--timeout=5s")
+    if loading.wait():
+        sys.exit(f"The cluster's images could not be loaded.\nhelp: `make images` makes {layout.images} anew")
+
+
+def _load_images(layout: Layout) -> subprocess.Popen[bytes]:
+    """On its way: it takes longer than all else of the start."""
+    script = 'tar -C "$1" -cf - . | ctr --namespace k8s.io images import - >/dev/null'
+    return subprocess.Popen(["sh", "-c", script, "load-images", layout.images])
 
 
 def main() -> int:

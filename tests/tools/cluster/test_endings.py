@@ -1,8 +1,6 @@
 """However the command that runs a cluster ends, nothing of it stays: processes, mounts, control groups, files."""
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,33 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tools.cluster.host import CGROUPS, KERNEL_SETTINGS, PREFIX, STATES, SYSCTL
 
 ENDS_WITHIN_S = 90.0
 STARTS_WITHIN_S = 240.0
-
-
-@pytest.fixture
-def small(images: Path, tmp_path: Path) -> Path:
-    """An OCI layout with the smallest of the images alone: no pod is started here."""
-    index = json.loads((images / "index.json").read_text())
-    index["manifests"] = [entry for entry in index["manifests"] if "pause" in json.dumps(entry)]
-    (entry,) = index["manifests"]
-    manifest = json.loads(_blob(images, entry["digest"]).read_text())
-    folder = tmp_path / "images"
-    for digest in (entry["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])):
-        copy = _blob(folder, digest)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(_blob(images, digest), copy)
-    shutil.copy(images / "oci-layout", folder)
-    (folder / "index.json").write_text(json.dumps(index))
-    return folder
-
-
-def _blob(layout: Path, digest: str) -> Path:
-    return layout / "blobs" / digest.replace(":", "/")
 
 
 @contextmanager
