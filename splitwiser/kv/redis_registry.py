@@ -101,7 +101,7 @@ class RedisRegistry:
                 return await call
         except (RedisError, OSError) as error:
             # TimeoutError is an OSError. The text may hold a server's address, never a key's value.
-            cause = f"Redis does not answer: {error or type(error).__name__}"
+            cause = f"Redis does not answer: {str(error) or type(error).__name__}"
             raise RegistryUnavailable(cause, help="see whether Redis runs; try again", retry_after_s=1.0) from error
 
 
