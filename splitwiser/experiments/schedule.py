@@ -14,7 +14,10 @@ from splitwiser.experiments.search import refined
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One measurement to make. All sides of a round and point have the same seed."""
+    """One measurement to make.
+
+    A round's have the same seed: along its points the load changes, and not which requests it is made of.
+    """
 
     stage: Stage
     side: str
@@ -66,7 +69,7 @@ def _round(definition: Definition, repeat: int, samples: Sequence[Sample]) -> It
     )
     for side, place in pairs:
         if place < len(points[side]):
-            yield Task("compare", side, repeat, points[side][place], definition.seed + 1009 * repeat + place)
+            yield Task("compare", side, repeat, points[side][place], definition.seed + 1009 * repeat)
 
 
 def _points(definition: Definition, side: str, repeat: int, samples: Sequence[Sample]) -> list[Point]:

@@ -51,10 +51,11 @@ class Replay(Measure):
         return all(good_share(measured.requests, limit) < self._plan.give_up_below for limit in self._limits)
 
     def workload(self, rate_per_s: float, seed: int, model_max_tokens: int) -> Workload:
-        """As many requests as come in the window at this rate; a trace's begin at a place that the seed draws."""
+        """As many requests as come in the window at this rate; a trace's begin at a place that the seed alone draws."""
         plan, count = self._plan, max(2, round(rate_per_s * self._plan.window_s))
         if plan.trace:
-            start = (seed * 7919) % max(1, len(self._trace) - count)
+            longest = round(max(rate_per_s, *plan.rates_per_s) * plan.window_s)
+            start = (seed * 7919) % max(1, len(self._trace) - longest)
             piece = Workload(self._trace.name, self._trace.requests[start : start + count])
             workload = piece.from_its_first().at_rate(rate_per_s)
         else:

@@ -27,13 +27,11 @@ def test_started_one_after_the_other_each_side_is_measured_at_all_points_at_once
     assert made == [("one", 1), ("one", 2), ("split", 1), ("split", 2)]
 
 
-def test_all_sides_of_a_round_and_point_have_one_seed_and_no_two_points_do() -> None:
-    seeds: dict[tuple[int, str], set[int]] = {}
-    for task in tasks(definition(repeats=3)):
-        if task.stage == "compare":
-            seeds.setdefault((task.repeat, str(task.point)), set()).add(task.seed)
-    assert all(len(each) == 1 for each in seeds.values())
-    assert len({seed for each in seeds.values() for seed in each}) == len(seeds)
+def test_a_round_has_one_seed_and_no_two_measurements_a_salt() -> None:
+    """So all of a round ask for the same lengths at the same times, and none finds another's prompts in a cache."""
+    made = [task for task in tasks(definition(repeats=3)) if task.stage == "compare"]
+    assert len({(task.repeat, task.seed) for task in made}) == len({task.seed for task in made}) == 3
+    assert len({task.salt for task in made}) == len(made)
 
 
 def test_both_of_an_aa_pair_have_one_seed() -> None:

@@ -1,8 +1,11 @@
 """Later rounds look where the goal is lost, each side in its own bracket."""
 
+from pathlib import Path
+
 import pytest
 
 from splitwiser.experiments.definition import ReplayPlan
+from splitwiser.experiments.measure.replay import Replay
 from splitwiser.experiments.result import Sample
 from splitwiser.experiments.schedule import count, tasks
 from splitwiser.experiments.search import bracket, refined
@@ -65,3 +68,20 @@ def test_a_resumed_run_comes_to_the_same_tasks() -> None:
         made = replayed(task.side, float(task.point["rate_per_s"]), 20 if task.point["rate_per_s"] != 4 else 0)
         samples.append(made.model_copy(update={"stage": task.stage, "repeat": task.repeat}))
     assert all(task.is_done(samples) for task in tasks(wanted, samples))
+
+
+def test_every_rate_of_a_round_replays_the_same_requests_and_each_round_others(tmp_path: Path) -> None:
+    """Or a rate would be easy or hard by the piece of the trace that fell to it."""
+    trace = tmp_path / "trace.csv"
+    rows = [f"2024-01-01 00:{n // 60:02}:{n % 60:02}.000000,{100 + n},{20 + n}" for n in range(600)]
+    trace.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]) + "\n")
+    wanted = definition(plan={**REPLAY, "trace": str(trace), "window_s": 4}, repeats=2)
+    assert isinstance(wanted.plan, ReplayPlan)
+    replay = Replay(wanted.plan)
+    first: dict[int, set[int]] = {}
+    for task in tasks(wanted):
+        if task.stage == "compare":
+            load = replay.workload(float(task.point["rate_per_s"]), task.seed, 4096)
+            first.setdefault(task.repeat, set()).add(load.requests[0].prompt_tokens)
+    assert [len(found) for found in first.values()] == [1, 1]
+    assert first[0] != first[1]
