@@ -19,16 +19,23 @@ def is_wanted(definition: Definition) -> bool:
     return definition.profile and isinstance(definition.plan, BurstPlan) and device == "cuda"
 
 
-async def profile(definition: Definition, say: Callable[[str], None]) -> tuple[list[PhaseProfile], list[str]]:
-    """A row for each phase and point, all by one profiler, and notes on those that failed; no rows when both did."""
+async def profile(definition: Definition, rows: list[PhaseProfile], say: Callable[[str], None]) -> list[str]:
+    """Add a row for each phase and point as it comes, all by one profiler; rows that are there already stay.
+
+    Returns notes on the profilers that failed; no rows are left when all did.
+    """
     notes: list[str] = []
     for name, profiler in _profilers(definition).items():
+        if rows and rows[0].by != name:
+            continue
         try:
-            return await _all_points(definition, name, profiler, say), notes
+            await _all_points(definition, rows, name, profiler, say)
+            return notes
         except StartupError as error:
+            rows.clear()
             notes.append(f"no profile by {name}: {error.cause}")
             say(notes[-1])
-    return [], notes
+    return notes
 
 
 def _profilers(definition: Definition) -> dict[str, Profiler]:
@@ -46,15 +53,15 @@ def _profilers(definition: Definition) -> dict[str, Profiler]:
 
 
 async def _all_points(
-    definition: Definition, name: str, profiler: Profiler, say: Callable[[str], None]
-) -> list[PhaseProfile]:
+    definition: Definition, rows: list[PhaseProfile], name: str, profiler: Profiler, say: Callable[[str], None]
+) -> None:
     """Over the plan's input tokens at its largest batch, and over its batches at its longest input."""
     assert isinstance(definition.plan, BurstPlan)
     prompts, batches = definition.plan.prompt_tokens, definition.plan.batch
     points = {(tokens, max(batches)) for tokens in prompts} | {(max(prompts), batch) for batch in batches}
-    rows = []
+    done = {(row.phase, row.prompt_tokens, row.batch) for row in rows}
     for prompt_tokens, batch in sorted(points):
         for phase in PHASES:
-            say(f"{name}: {phase} of {batch} x {prompt_tokens} tokens")
-            rows.append(await profiler(phase, prompt_tokens, batch))
-    return rows
+            if (phase, prompt_tokens, batch) not in done:
+                say(f"{name}: {phase} of {batch} x {prompt_tokens} tokens")
+                rows.append(await profiler(phase, prompt_tokens, batch))

@@ -62,8 +62,7 @@ class Run:
             together = self._definition.start == "together" or bool(self._result.endpoint)
             await (self._all_up() if together else self._one_after_the_other())
         if is_wanted(self._definition):
-            self._result.profile, notes = await profile(self._definition, self._progress.say)
-            self._result.notes += notes
+            self._result.notes += await profile(self._definition, self._result.profile, self._progress.say)
 
     def _tasks(self) -> Iterator[Task]:
         return tasks(self._definition, self._result.samples)

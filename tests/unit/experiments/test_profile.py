@@ -10,6 +10,7 @@ from splitwiser.experiments import nsight
 from splitwiser.experiments.definition import Definition
 from splitwiser.experiments.phase_load import row_of
 from splitwiser.experiments.profile import is_wanted, profile
+from splitwiser.experiments.result import PhaseProfile
 from tests.unit.experiments.examples import BURST, definition
 
 PLAN = {**BURST, "prompt_tokens": [8], "batch": [1, 2]}
@@ -42,8 +43,8 @@ async def test_each_phase_at_each_point_by_nsight_compute(
 ) -> None:
     ncu(tmp_path, monkeypatch, TABLE, 0)
     said: list[str] = []
-    rows, notes = await profile(wanted, said.append)
-    assert notes == []
+    rows: list[PhaseProfile] = []
+    assert await profile(wanted, rows, said.append) == []
     assert [(row.phase, row.batch, row.prompt_tokens) for row in rows] == [
         ("prefill", 1, 8),
         ("decode", 1, 8),
@@ -54,11 +55,30 @@ async def test_each_phase_at_each_point_by_nsight_compute(
     assert said[0] == "Nsight Compute: prefill of 1 x 8 tokens"
 
 
+async def test_a_profile_that_was_stopped_keeps_its_rows_and_goes_on_with_the_others(
+    wanted: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ncu(tmp_path, monkeypatch, TABLE, 0)
+    rows: list[PhaseProfile] = []
+
+    def stop_at_the_third(line: str) -> None:
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await profile(wanted, rows, stop_at_the_third)
+    said: list[str] = []
+    assert await profile(wanted, rows, said.append) == []
+    assert said == ["Nsight Compute: prefill of 2 x 8 tokens", "Nsight Compute: decode of 2 x 8 tokens"]
+    assert len(rows) == 4
+
+
 async def test_one_that_fails_leaves_it_to_nvml_and_both_that_fail_are_noted(
     wanted: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ncu(tmp_path, monkeypatch, "==ERROR== ERR_NVGPUCTRPERM - no permission\n", 1)
-    rows, notes = await profile(wanted, lambda line: None)
+    rows: list[PhaseProfile] = []
+    notes = await profile(wanted, rows, lambda line: None)
     assert rows == []
     assert "no profile by Nsight Compute: ncu failed: ==ERROR== ERR_NVGPUCTRPERM" in notes[0]
     # The load itself ran here, on a CPU, of which NVML knows nothing.
