@@ -1,7 +1,7 @@
 """Whether two MPS clients on both sides of a partition share no multiprocessor, and compute right: gpu-partition.json.
 
 Disjoint: work that stays in registers and caches goes as fast beside the other side's as alone. As a counter-check both
-run it on the same side. Right: the numeric gate, with Llama-3-8B's shapes, for every partition that there is.
+run it on more than the GPU has for two. Right: the numeric gate, with Llama-3-8B's shapes, for every partition.
 """
 
 import argparse
@@ -55,7 +55,7 @@ async def measure(partitions: list[int], seconds: float) -> dict[str, object]:
         async with mps_daemon("", Path(folder) / "mps", environ={}) as control:
             whole = await measure_products([(64, 64)], [1], "bfloat16", 100, ClientShare().environment(control))
             ways = [[("decode", sms), ("prefill", whole.sm_count - sms)] for sms in (32, 64, 96)]
-            beside = [await speeds(control, sides, seconds) for sides in [*ways, [("decode", 64)] * 2]]
+            beside = [await speeds(control, sides, seconds) for sides in [*ways, [("decode", 96)] * 2]]
             sides = [side for sms in partitions for side in (("decode", sms), ("prefill", whole.sm_count - sms))]
             findings = await asyncio.gather(*(gate(control, side, sms, turns) for side, sms in sides))
     return {"beside the other": beside, "rows": ROWS, "shapes": SHAPES["llama-3-8b"], "findings": findings}

@@ -1,9 +1,9 @@
 """Owns the partition: which multiprocessors a process computes on, where a phase does not have all.
 
 A green context (CUDA driver API, chapter 6.35) holds some of the GPU's multiprocessors, and the kernels of its streams
-never leave them. Decode counts its own from the first, prefill from the last: so two clients of one MPS daemon share
-none where the GPU has enough for both (experiments/results/gpu-partition.json). A cap of MPS, by contrast, says how
-many and not which.
+never leave them. Where the GPU has enough for both, two clients of one MPS daemon share none: decode counts its own
+from the first, prefill from the last, and MPS placed even two that counted alike apart
+(experiments/results/gpu-partition.json).
 """
 
 from typing import Any, Literal
