@@ -228,7 +228,7 @@ volumeMounts: {{- toYaml .mounts | nindent 2 }}
 {{- end }}
 {{- range $role := .roles }}
 {{- $percent := include "splitwiser.smPercent" (dict "root" $root "role" $role) }}
-{{- if and $percent (lt ($percent | int) 100) }}
+{{- if or (and $percent (lt ($percent | int) 100)) (include "splitwiser.partition" (dict "root" $root "role" $role)) }}
 - {{ include "splitwiser.checkCap" (dict "root" $root "role" $role) | nindent 2 | trim }}
 {{- end }}
 {{- end }}

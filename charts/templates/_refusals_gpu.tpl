@@ -35,6 +35,10 @@
     "help" "lower prefill.replicas or decode.replicas, or raise the plugin's replicas and mps.devicePlugin.replicas with it") -}}
 {{- end -}}
 {{- range $role := list "prefill" "decode" -}}
+{{- if include "splitwiser.partition" (dict "root" $ "role" $role) -}}
+{{- include "splitwiser.refuse" (dict "error" (printf "settings.gpu.%s_sms is set, and the device plugin caps each worker: a capped process cannot split the GPU" $role)
+    "help" "leave it out, or set mps.mode=daemonset or dra, which cap nothing by themselves") -}}
+{{- end -}}
 {{- $asked := (index $.Values $role).smPercent | default 0 | int -}}
 {{- if gt $asked ($most | int) -}}
 {{- include "splitwiser.refuse" (dict "error" (printf "%s.smPercent is %d, and under the device plugin a worker gets at most 100/%d = %d %% of the multiprocessors" $role $asked $replicas $most)

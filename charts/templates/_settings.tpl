@@ -26,6 +26,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The multiprocessors that settings.gpu confines a phase to, or nothing. Takes root and role. */}}
+{{- define "splitwiser.partition" -}}
+{{- with (.root.Values.settings.gpu | default dict) }}{{ with index . (printf "%s_sms" $.role) }}{{ . | int }}{{ end }}{{ end -}}
+{{- end -}}
+
 {{/* Settings that the chart derives, as YAML. */}}
 {{- define "splitwiser.ownSettings" -}}
 run_dir: /run/splitwiser

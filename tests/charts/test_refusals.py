@@ -28,6 +28,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "decode.smPercent is 26, and under the device plugin a worker gets at most 100/4 = 25 %",
         "set it to at most 25",
     ),
+    (
+        "a partition under the plugin",
+        gpu(settings={"gpu": {"decode_sms": 48}}),
+        "settings.gpu.decode_sms is set, and the device plugin caps each worker",
+        "mps.mode=daemonset or dra",
+    ),
     ("cap without MPS", gpu("none", decode={"smPercent": 50}), "mps.mode none has no MPS", "another mps.mode"),
     ("cap on a CPU", {"prefill": {"smPercent": 50}}, "device is cpu", "leave prefill.smPercent out"),
     ("a third worker", gpu(prefill={"replicas": 2}), "ask for 3 replicas of the GPU, and the plugin makes 2", "lower"),
