@@ -23,7 +23,7 @@ from splitwiser.telemetry.timeline import read_timeline
 from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 
-SCHEMA = "splitwiser.handoff/1"
+SCHEMA = "splitwiser.handoff/2"
 OUTPUT_TOKENS = 4
 POOL_PROMPTS = 64
 """Prompts that the pool holds: as in use, where decode has pages to spare when a claim comes."""

@@ -80,7 +80,7 @@ async def test_the_hand_off_bench_prints_the_whole_and_its_parts(tmp_path: Path)
     ended = await run(tmp_path, "bench", "handoff", "--requests", "5", "--json")
     assert ended.code == 0, ended.errors
     assert (ended.json["handoffs"], ended.json["pages"]) == (5, 256)
-    parts = sum(ended.json[f"{part}_ms_p50"] for part in ("grant", "way", "reserve", "claim"))
+    parts = sum(ended.json[f"{part}_ms_p50"] for part in ("grant", "wait", "claim"))
     assert 0 < parts < 3 * ended.json["grant_to_adopted_ms_p50"]
 
 
