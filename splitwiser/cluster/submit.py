@@ -47,16 +47,16 @@ class Submission:
 
         Unless it is to be kept the Job is deleted at the end; cancelled, it always is.
         """
-        name = await self._cluster.create(job)
-        self._watcher.state(f"job {name} created in {self._cluster.namespace}")
-        keep = False
+        keep, creating = False, asyncio.create_task(self._cluster.create(job))
         try:
+            name = await asyncio.shield(creating)
+            self._watcher.state(f"job {name} created in {self._cluster.namespace}")
             ended = await self._ended(name)
             keep = self._keep
             return ended
         finally:
             if not keep:
-                await asyncio.shield(self._delete(name))
+                await asyncio.shield(self._delete(creating))
 
     async def _ended(self, name: str) -> Ended:
         shown, said = 0, ""
@@ -103,7 +103,12 @@ class Submission:
                     self._watcher.line(line)
         return max(count, shown)
 
-    async def _delete(self, name: str) -> None:
+    async def _delete(self, creating: "asyncio.Task[str]") -> None:
+        """Also a Job that the cluster may have, and has not said so yet."""
+        await asyncio.wait({creating})
+        if creating.exception():
+            return
+        name = creating.result()
         try:
             await self._cluster.delete(name)
         except SplitwiserError as error:
