@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from experiments.gpu.caps import ROWS, SHAPES
+from experiments.gpu.child import ask, line, running
 from experiments.gpu.record import record
-from experiments.gpu.vllm_frontier import ask, line, running
 from splitwiser.errors import StartupError
 from splitwiser.mps.client import ClientShare
 from splitwiser.mps.control import Control

@@ -9,16 +9,13 @@ that what is compared is how the two phases share the GPU.
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tempfile
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.gpu.child import ask, line, running
 from experiments.gpu.record import record
 from splitwiser.config.schema import Settings
 from splitwiser.mps.client import ClientShare
@@ -56,36 +53,6 @@ SPLITS = {
 }
 CHUNKS_OF_ONE = [256, 384, 512, 640, 1024, 2048, 8192]
 LONGEST_CHUNK = 8192
-
-
-@asynccontextmanager
-async def running(module: str, *arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """A process of this experiment; killed at the end unless it has ended."""
-    command = (sys.executable, "-m", module, *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=os.environ | environment)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def line(process: Process) -> str:
-    assert process.stdout
-    while True:
-        said = (await process.stdout.readline()).decode()
-        if not said:
-            raise RuntimeError("a process of the experiment ended, see above")
-        if said.startswith(("ready", "{")):
-            return said
-
-
-async def ask(process: Process, command: dict[str, Any]) -> dict[str, Any]:
-    assert process.stdin
-    process.stdin.write(json.dumps(command).encode() + b"\n")
-    answer: dict[str, Any] = json.loads(await line(process))
-    return answer
 
 
 async def split(name: str, control: Control, settings_file: str, windows: dict[str, float]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ interval chooses the best side of each kind anew in every draw: that the best wa
 what is not known.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from random import Random
@@ -60,10 +60,10 @@ def _rows(result: Result, definition: Definition, plan: ReplayPlan) -> Iterator[
 
 def rate_kept(result: Result, side: str, goal: Goal) -> Estimate | None:
     """The highest rate per second at which the side keeps the goal; 0 when not even the lowest. None: not measured."""
-    marks = _marks(result, side, goal)
+    marks = marks_of(result.of(side), goal)
     if not marks:
         return None
-    value = crossing(_shares(marks), goal.share)
+    value = crossing(shares_of(marks), goal.share)
     found = sorted(_resampled(marks, goal.share, seed=0))
     return Estimate(value, quantile(found, 0.025), quantile(found, 0.975))
 
@@ -82,19 +82,21 @@ def _resampled(marks: Marks, share: float, *, seed: int) -> list[float]:
     """Crossings of resampled requests, in the order of the draws."""
     draw = Random(seed).choices
     return [
-        crossing(_shares([(rate, draw(blocks, k=len(blocks))) for rate, blocks in marks]), share)
+        crossing(shares_of([(rate, draw(blocks, k=len(blocks))) for rate, blocks in marks]), share)
         for _ in range(RESAMPLES)
     ]
 
 
-def _shares(marks: Marks) -> Shares:
-    return [(rate, sum(good for good, _ in blocks) / sum(sent for _, sent in blocks)) for rate, blocks in marks]
+def shares_of(marks: Marks) -> Shares:
+    """Rate and share of good requests."""
+    counts = [(rate, sum(good for good, _ in blocks), sum(sent for _, sent in blocks)) for rate, blocks in marks]
+    return [(rate, good / sent) for rate, good, sent in counts if sent]
 
 
-def _marks(result: Result, side: str, limit: Limit) -> Marks:
-    """Over all repeats."""
+def marks_of(samples: Iterable[Sample], limit: Limit) -> Marks:
+    """Of one side's samples, over all repeats."""
     marks: dict[float, list[Block]] = {}
-    for sample in result.of(side):
+    for sample in samples:
         marks.setdefault(float(sample.point["rate_per_s"]), []).extend(_blocks(sample, limit))
     return sorted(marks.items())
 
@@ -130,9 +132,9 @@ def _ratio(result: Result, goal: Goal, splits: Sequence[str], single: Sequence[s
 
 def _best_draws(result: Result, goal: Goal, sides: Sequence[str], *, seed: int) -> list[float]:
     """The highest rate of all sides: as measured, then in each draw."""
-    marks = [(place, _marks(result, side, goal)) for place, side in enumerate(sides, seed)]
+    marks = [(place, marks_of(result.of(side), goal)) for place, side in enumerate(sides, seed)]
     draws = [
-        [crossing(_shares(each), goal.share), *_resampled(each, goal.share, seed=place)]
+        [crossing(shares_of(each), goal.share), *_resampled(each, goal.share, seed=place)]
         for place, each in marks
         if each
     ]

@@ -8,21 +8,12 @@ moved moves back.
 from collections.abc import Sequence
 from itertools import pairwise
 
-from splitwiser.experiments.definition import Limit, Point, ReplayPlan
-from splitwiser.experiments.measure.replay import is_good
+from splitwiser.experiments.definition import Point, ReplayPlan
+from splitwiser.experiments.goodput import marks_of, shares_of
 from splitwiser.experiments.result import Sample
 
 STEP_PER_S = 0.25
 """Rates are multiples of it, so that rounds and sides meet at the same ones."""
-
-
-def shares_by_rate(samples: Sequence[Sample], limit: Limit) -> list[tuple[float, float]]:
-    """Rate and share of good requests, rising, over all these samples of one side."""
-    verdicts: dict[float, list[bool]] = {}
-    for sample in samples:
-        good = [is_good(request, limit) for request in sample.requests]
-        verdicts.setdefault(float(sample.point["rate_per_s"]), []).extend(good)
-    return [(rate, sum(each) / len(each)) for rate, each in sorted(verdicts.items()) if each]
 
 
 def bracket(shares: Sequence[tuple[float, float]], share: float) -> tuple[float, float]:
@@ -38,7 +29,7 @@ def bracket(shares: Sequence[tuple[float, float]], share: float) -> tuple[float,
 
 def refined(plan: ReplayPlan, before: Sequence[Sample]) -> list[Point]:
     """The points of a side's next round. before: its samples of all earlier rounds."""
-    shares = shares_by_rate(before, plan.goal)
+    shares = shares_of(marks_of(before, plan.goal))
     if not shares:
         return plan.points()[: plan.refine]
     low, high = bracket(shares, plan.goal.share)

@@ -2,82 +2,31 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
 
 import pytest
 
-from splitwiser.errors import SplitwiserError, StaleHandle
+from splitwiser.errors import StaleHandle
 from splitwiser.kv.claims import Claims
 from splitwiser.kv.grants import Grants
-from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
+from splitwiser.kv.handle import Epoch, KvPromise
 from splitwiser.kv.ledger import Ledger
-from splitwiser.kv.owner import Claim, Grant, Owner, Role
 from splitwiser.kv.pool import OwnedPages
+from tests.unit.kv.slow_calls import DECODE, PREFILL, SlowCalls
 
 PAGES = 16
-PREFILL, DECODE = Owner(1, Role.PREFILL), Owner(2, Role.DECODE)
 
 
-class Stand:
-    """A real ledger behind calls that take a moment, and both sides of the hand-off over it."""
+class Stand(SlowCalls):
+    """Both sides of the hand-off over a real ledger."""
+
+    ledger: Ledger
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = random.Random(seed)
-        self.ledger = Ledger("test", 7, PAGES, "layout")
+        super().__init__(Ledger("test", 7, PAGES, "layout"), seed)
         self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, PAGES // 2))
         self.decode_pages = OwnedPages(self.ledger.acquire(DECODE, PAGES // 2))
         self.grants = Grants(self, self.prefill_pages, "layout")
         self.claims = Claims(self, self.decode_pages)
-
-    async def promise(self, handle_id: str) -> Epoch:
-        await self.pause()
-        epoch = self.ledger.promise(PREFILL, handle_id)
-        await self.pause()
-        return epoch
-
-    async def grant(self, promise: KvPromise, pages: Sequence[int], next_token: int) -> KvHandle:
-        await self.pause()
-        handle = self.ledger.grant(
-            PREFILL, promise.handle_id, promise.epoch, pages, promise.tokens, promise.layout_hash, next_token
-        )
-        await self.pause()
-        return handle
-
-    async def claim(self, promise: KvPromise, give: Sequence[int]) -> KvHandle:
-        await self.pause()
-        answer: asyncio.Future[KvHandle] = asyncio.get_running_loop().create_future()
-
-        def take(outcome: Grant | SplitwiserError) -> None:
-            if isinstance(outcome, Grant):
-                self.grants.on_claimed(promise.handle_id, promise.epoch, tuple(give))
-                answer.set_result(outcome.handle)
-            else:
-                answer.set_exception(outcome)
-
-        self.ledger.claim(promise.handle_id, promise.epoch, promise.layout_hash, Claim(DECODE, tuple(give), take))
-        handle = await answer
-        await self.pause()
-        return handle
-
-    async def leave_claim(self, promise: KvPromise) -> None:
-        await self.pause()
-        # The claim's frame was sent before this one, so the store has read it before.
-        await self._pause_longest()
-        self.ledger.leave(DECODE, promise.handle_id, promise.epoch)
-
-    async def withdraw(self, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
-        await self.pause()
-        pages = self.ledger.withdraw(PREFILL, handle_id, epoch)
-        await self.pause()
-        return pages
-
-    async def _pause_longest(self) -> None:
-        for _ in range(3):
-            await asyncio.sleep(0)
-
-    async def pause(self) -> None:
-        for _ in range(self._random.randrange(3)):
-            await asyncio.sleep(0)
 
     def check(self, *, idle: bool) -> None:
         """Both sides agree with the ledger; once idle, every page is free on its side again."""

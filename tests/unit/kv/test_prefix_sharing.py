@@ -6,29 +6,30 @@ from collections.abc import Sequence
 
 import pytest
 
-from splitwiser.errors import PromptTooLong, SplitwiserError
+from splitwiser.errors import PromptTooLong
 from splitwiser.kv.claims import Claims
 from splitwiser.kv.grants import Grants
-from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
+from splitwiser.kv.handle import KvHandle, KvPromise
 from splitwiser.kv.lending import Lending
-from splitwiser.kv.owner import Claim, Grant, Owner, Role
+from splitwiser.kv.owner import Owner
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.prefix_ledger import PrefixLedger, Shared
 from splitwiser.kv.prefix_lookup import Lookups, PinLimits
 from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.readers import Reader
+from tests.unit.kv.slow_calls import DECODE, PREFILL, SlowCalls
 
 PAGES, PAGE_TOKENS = 32, 4
-PREFILL, DECODE = Owner(1, Role.PREFILL), Owner(2, Role.DECODE)
 
 
-class Stand:
-    """A real ledger behind calls that take a moment, and both workers over it. content: what is in each page."""
+class Stand(SlowCalls):
+    """Both workers over a real ledger. content: what is in each page."""
+
+    ledger: PrefixLedger
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = random.Random(seed)
-        self.ledger = PrefixLedger("test", 7, PAGES, "layout")
+        super().__init__(PrefixLedger("test", 7, PAGES, "layout"), seed)
         self.prefill_pages = OwnedPages(self.ledger.acquire(PREFILL, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
         self.decode_pages = OwnedPages(self.ledger.acquire(DECODE, 4), lent=PAGES // 2 - 4, spare=2, keep=4)
         self.lending = [
@@ -46,89 +47,36 @@ class Stand:
     async def look_up(
         self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limits: PinLimits
     ) -> tuple[int, ...]:
-        await self._pause()
+        await self.pause()
         reader = Reader(parent, tuple(hashes), tuple(tail), limits.need)
         for _ in range(100_000):
             pages = self.ledger.look_up(PREFILL, handle_id, reader, limits.pinned, limits.due)
             if pages is not None:
-                await self._pause()
+                await self.pause()
                 return pages
             await asyncio.sleep(0)
         raise AssertionError("nobody who waits with pins ever went on")
 
     async def forget(self, handle_id: str) -> None:
-        await self._pause()
+        await self.pause()
         self.ledger.forget(PREFILL, handle_id)
 
-    async def promise(self, handle_id: str) -> Epoch:
-        await self._pause()
-        epoch = self.ledger.promise(PREFILL, handle_id)
-        await self._pause()
-        return epoch
-
-    async def grant(self, promise: KvPromise, pages: Sequence[int], next_token: int) -> KvHandle:
-        await self._pause()
-        handle = self.ledger.grant(
-            PREFILL, promise.handle_id, promise.epoch, pages, promise.tokens, promise.layout_hash, next_token
-        )
-        await self._pause()
-        return handle
-
-    async def claim(self, promise: KvPromise, give: Sequence[int]) -> KvHandle:
-        await self._pause()
-        answer: asyncio.Future[KvHandle] = asyncio.get_running_loop().create_future()
-
-        def take(outcome: Grant | SplitwiserError) -> None:
-            if isinstance(outcome, Grant):
-                self.grants.on_claimed(promise.handle_id, promise.epoch, tuple(give))
-                answer.set_result(outcome.handle)
-            else:
-                answer.set_exception(outcome)
-
-        self.ledger.claim(promise.handle_id, promise.epoch, promise.layout_hash, Claim(DECODE, tuple(give), take))
-        handle = await answer
-        await self._reply()
-        return handle
-
-    async def leave_claim(self, promise: KvPromise) -> None:
-        await self._pause()
-        # The claim's frame was sent before this one, so the store has read it before.
-        await self._pause_longest()
-        self.ledger.leave(DECODE, promise.handle_id, promise.epoch)
-
-    async def withdraw(self, handle_id: str, epoch: Epoch) -> tuple[int, ...]:
-        await self._pause()
-        pages = self.ledger.withdraw(PREFILL, handle_id, epoch)
-        await self._pause()
-        return pages
-
-    async def _pause_longest(self) -> None:
-        for _ in range(3):
-            await asyncio.sleep(0)
-
     async def share_prompt(self, handle: KvHandle) -> Shared:
-        await self._pause()
+        await self.pause()
         shared = self.ledger.share_prompt(DECODE, handle.handle_id, handle.epoch)
-        await self._reply()
+        await self.reply(DECODE)
         return shared
 
     async def share_answer(self, handle: KvHandle, pages: Sequence[int], hashes: Sequence[bytes]) -> tuple[int, ...]:
-        await self._pause()
+        await self.pause()
         taken = self.ledger.share_answer(DECODE, handle.handle_id, handle.epoch, pages, hashes)
-        await self._reply()
-        return taken
-
-    async def _reply(self) -> None:
         await self.reply(DECODE)
+        return taken
 
     async def reply(self, owner: Owner) -> None:
         """Answers take a moment too, but come in the order in which the store gave them."""
         async with self.answering[owner]:
-            await self._pause()
-
-    async def _pause(self) -> None:
-        for _ in range(self._random.randrange(3)):
-            await asyncio.sleep(0)
+            await self.pause()
 
     def check_idle(self) -> None:
         """Nothing is pinned, and each side has as many pages to work with as at the start."""
