@@ -7,8 +7,9 @@ from typing import Any
 
 from services.decode.links import Links
 from services.decode.marks import ClaimMarks, claim_marks
+from services.decode.tokens import check_tokens
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, kv_positions
-from splitwiser.errors import InvalidRequest, LayoutMismatch, SplitwiserError
+from splitwiser.errors import LayoutMismatch, SplitwiserError
 from splitwiser.kv.claims import Claims
 from splitwiser.kv.handle import KvHandle, KvPromise
 from splitwiser.kv.handle_proto import promise_from_proto
@@ -59,8 +60,7 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
     async def _decode(self, request: decode_pb2.DecodeRequest) -> decode_pb2.DecodeResponse:
         promise, stop = promise_from_proto(request.promise), convert.stop_from_proto(request.stop)
         sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
-        if request.first_index + 1 >= stop.max_tokens or request.first_index >= promise.tokens:
-            raise InvalidRequest("out of range", field="first_index", help="only decode what goes on")
+        check_tokens(request, promise.tokens, stop, sampling)
         positions = kv_positions(promise.tokens, stop, request.first_index)
         handle, own, marks = await self._claim(promise, positions)
         with self._held(handle, own) as token_ids:
@@ -82,6 +82,7 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
                 first_index=request.first_index,
                 on_logprobs=None if sampling.logprobs is None else link.put_logprobs,
                 earlier_tokens=tuple(request.earlier_token_ids),
+                prompt_ids=tuple(request.prompt_token_ids),
             )
             decoded = await self._engine.decode(job)
         return self._answer(request.request_id, handle, decoded, marks)

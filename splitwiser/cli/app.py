@@ -103,6 +103,13 @@ def generate(
         int | None, typer.Option(min=0, max=2**32 - 1, help="Likeliest tokens to draw from.", show_default="all")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**64 - 1, help="The same seed draws the same tokens.")] = None,
+    presence_penalty: Annotated[float | None, typer.Option(help="Taken off the logit of each token that came.")] = None,
+    frequency_penalty: Annotated[float | None, typer.Option(help="The same, for each time it came.")] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option(help="Divides a positive logit of such tokens, and of the prompt's.", show_default="1"),
+    ] = None,
+    bad_word: Annotated[list[str] | None, typer.Option(help="Text that does not come; repeatable.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer; repeatable.")] = None,
     ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on past the model's own end.")] = False,
     priority: Annotated[
@@ -126,6 +133,10 @@ def generate(
         top_p=top_p,
         top_k=top_k,
         seed=seed,
+        presence_penalty=presence_penalty,
+        frequency_penalty=frequency_penalty,
+        repetition_penalty=repetition_penalty,
+        bad_words=tuple(bad_word or ()),
         stop=tuple(stop or ()),
         ignore_eos=ignore_eos,
         priority=priority,

@@ -22,6 +22,10 @@ class Wishes:
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    bad_words: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     priority: int = 0
@@ -82,7 +86,14 @@ def build_request(prompt: str, wishes: Wishes, *, timings: bool) -> inference_pb
             request_id=wishes.request_id,
             text=prompt,
             sampling=sampling_pb2.SamplingParams(
-                temperature=wishes.temperature, top_p=wishes.top_p, top_k=wishes.top_k, seed=wishes.seed
+                temperature=wishes.temperature,
+                top_p=wishes.top_p,
+                top_k=wishes.top_k,
+                seed=wishes.seed,
+                presence_penalty=wishes.presence_penalty,
+                frequency_penalty=wishes.frequency_penalty,
+                repetition_penalty=wishes.repetition_penalty,
+                bad_words=wishes.bad_words,
             ),
             stop=sampling_pb2.StopConditions(
                 max_tokens=wishes.max_tokens, stop=wishes.stop, ignore_eos=wishes.ignore_eos

@@ -40,7 +40,8 @@ class Sampling:
     """How tokens are drawn. temperature 0 is greedy, top_k 0 means all. Token i of a request depends on (seed, i).
 
     logprobs: how many of the likeliest tokens' to tell with each token's own; None: not even that. What stands after
-    the seed is not offered by every engine: engine/offers.py.
+    the seed is not offered by every engine: engine/offers.py. bad_words: each as tokens, of which the last is not drawn
+    after the others.
     """
 
     temperature: float
@@ -51,6 +52,15 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
     structured_output: StructuredOutput | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    bad_words: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def counts_prompt(self) -> bool:
+        """Whether what is drawn hangs on the prompt's tokens themselves, and not on their KV alone."""
+        return self.repetition_penalty != 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +154,9 @@ class DecodeJob:
     on_logprobs: Callable[[TokenLogprobs], None] | None = None
     """Takes a token's, just before on_token takes the token. Set when the sampling asks for them."""
     earlier_tokens: tuple[int, ...] = ()
-    """The tokens before first_index, where a structured output needs them."""
+    """The tokens before first_index; may be left out where nothing goes by them."""
+    prompt_ids: tuple[int, ...] = ()
+    """The prompt without those, where the sampling counts it."""
 
     @property
     def positions(self) -> int:

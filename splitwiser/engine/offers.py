@@ -14,6 +14,10 @@ OFFERS: dict[str, frozenset[str]] = {
             "sampling.min_p",
             "sampling.logit_bias",
             "sampling.structured_output",
+            "sampling.presence_penalty",
+            "sampling.frequency_penalty",
+            "sampling.repetition_penalty",
+            "sampling.bad_words",
             "stop.min_tokens",
         }
     ),
@@ -39,5 +43,13 @@ def _wishes(sampling: Sampling, stop: StopRule) -> Iterator[str]:
         yield "sampling.logit_bias"
     if sampling.structured_output:
         yield "sampling.structured_output"
+    if sampling.presence_penalty:
+        yield "sampling.presence_penalty"
+    if sampling.frequency_penalty:
+        yield "sampling.frequency_penalty"
+    if sampling.repetition_penalty != 1:
+        yield "sampling.repetition_penalty"
+    if sampling.bad_words:
+        yield "sampling.bad_words"
     if stop.min_tokens:
         yield "stop.min_tokens"

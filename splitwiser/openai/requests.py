@@ -83,6 +83,10 @@ def _request(body: GenerationBody, max_tokens: int | None, logprobs: int | None)
             logit_bias=_biases(body),
             logprobs=logprobs,
             structured_output=structured_output(body),
+            presence_penalty=body.presence_penalty or 0,
+            frequency_penalty=body.frequency_penalty or 0,
+            repetition_penalty=body.repetition_penalty,
+            bad_words=body.bad_words or (),
         ),
         stop=sampling_pb2.StopConditions(
             max_tokens=max_tokens,

@@ -20,7 +20,6 @@ def _only(neutral: object, why: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_NO_PENALTIES = "penalties need what decode does not have: the prompt's tokens"
 _NO_TOOLS = _only([], "tools are not supported")
 Ignored = Any
 """A field that changes nothing of the answer."""
@@ -87,6 +86,10 @@ class GenerationBody(BaseModel):
     min_tokens: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     min_p: float | None = None
     logit_bias: dict[str, float] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    bad_words: list[str] | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
@@ -95,9 +98,6 @@ class GenerationBody(BaseModel):
     add_special_tokens: bool | None = None
 
     n: Annotated[int | None, _only(1, "only one choice is generated; send a request for each")] = None
-    repetition_penalty: Annotated[float | None, _only(1, _NO_PENALTIES)] = None
-    presence_penalty: Annotated[float | None, _only(0, _NO_PENALTIES)] = None
-    frequency_penalty: Annotated[float | None, _only(0, _NO_PENALTIES)] = None
 
     user: Ignored = None
     metadata: Ignored = None

@@ -32,8 +32,7 @@ class DecodeCall:
             stream_id, link = worker.link.open(self._on_token)
             message = _decode_request(journey.request, promise)
             message.link_id, message.stream_id, message.first_index = worker.link.link_id, stream_id, first_index
-            if journey.request.sampling.structured_output:
-                message.earlier_token_ids.extend(journey.tokens.token_ids[:first_index])
+            message.earlier_token_ids.extend(journey.tokens.token_ids[:first_index])
             try:
                 answer: decode_pb2.DecodeResponse = await call_unary(
                     worker.stub.Decode, message, timeout_s=journey.deadline.remaining_s()
@@ -66,4 +65,5 @@ def _decode_request(request: RoutedRequest, promise: kv_pb2.KvPromise) -> decode
         sampling=convert.sampling_to_proto(request.sampling),
         stop=convert.stop_to_proto(request.stop),
         priority=request.priority,
+        prompt_token_ids=request.prompt_ids if request.sampling.counts_prompt else (),
     )

@@ -63,7 +63,7 @@ class Intake:
     def admit(self, request_id: str, proto: inference_pb2.GenerateRequest) -> RoutedRequest:
         """The checked request. Raises InvalidRequest, PromptTooLong or ModelNotFound."""
         self.check_model(proto.model)
-        sampling = check_sampling(proto.sampling, self._model.vocab_size)
+        sampling = check_sampling(proto.sampling, self._model.vocab_size, self._tokenizer)
         stop_strings = self._stop_strings(proto.stop)
         prompt_ids = self._prompt_ids(proto)
         stop = self._stop_rule(proto.stop, len(prompt_ids))

@@ -6,16 +6,19 @@ import secrets
 
 from splitwiser.engine.base import MAX_LOGPROBS, Sampling, StructuredOutput
 from splitwiser.errors import InvalidRequest
+from splitwiser.routing.bad_words import check_bad_words
 from splitwiser.rpc import convert
+from splitwiser.text.tokenizer import Tokenizer
 from splitwiser.v1 import sampling_pb2
 
 MAX_BIASES = 1024
 MAX_BIAS = 100.0
+MAX_PENALTY = 2.0
 MAX_SPEC_CHARS = 1 << 16
 """Longest schema, regex, list of choices or grammar."""
 
 
-def check_sampling(proto: sampling_pb2.SamplingParams, vocab_size: int) -> Sampling:
+def check_sampling(proto: sampling_pb2.SamplingParams, vocab_size: int, tokenizer: Tokenizer) -> Sampling:
     """Defaults filled in; a seed is drawn where none is given, so that both phases share it."""
     temperature = proto.temperature if proto.HasField("temperature") else 1.0
     top_p = proto.top_p if proto.HasField("top_p") else 1.0
@@ -26,8 +29,29 @@ def check_sampling(proto: sampling_pb2.SamplingParams, vocab_size: int) -> Sampl
     if not 0 <= proto.min_p <= 1:
         raise InvalidRequest(f"is {proto.min_p}", field="sampling.min_p", help="use 0 (off) to 1")
     seed = proto.seed if proto.HasField("seed") else secrets.randbits(64)
-    biases, structured = _biases(proto, vocab_size), _structured(proto)
-    return Sampling(temperature, top_p, proto.top_k, seed, proto.min_p, biases, _logprobs(proto), structured)
+    return Sampling(
+        temperature,
+        top_p,
+        proto.top_k,
+        seed,
+        proto.min_p,
+        _biases(proto, vocab_size),
+        _logprobs(proto),
+        _structured(proto),
+        *_penalties(proto),
+        check_bad_words(proto, vocab_size, tokenizer),
+    )
+
+
+def _penalties(proto: sampling_pb2.SamplingParams) -> tuple[float, float, float]:
+    """Presence, frequency, repetition."""
+    for name in ("presence_penalty", "frequency_penalty"):
+        if not -MAX_PENALTY <= getattr(proto, name) <= MAX_PENALTY:
+            raise InvalidRequest(f"is {getattr(proto, name)}", field=f"sampling.{name}", help="use -2 to 2; 0 is off")
+    repetition = proto.repetition_penalty if proto.HasField("repetition_penalty") else 1.0
+    if not (math.isfinite(repetition) and repetition > 0):
+        raise InvalidRequest(f"is {repetition}", field="sampling.repetition_penalty", help="use above 0; 1 is off")
+    return proto.presence_penalty, proto.frequency_penalty, repetition
 
 
 def _logprobs(proto: sampling_pb2.SamplingParams) -> int | None:

@@ -35,6 +35,10 @@ def sampling_to_proto(sampling: Sampling) -> sampling_pb2.SamplingParams:
         logit_bias=[sampling_pb2.LogitBias(token_id=token_id, bias=bias) for token_id, bias in sampling.logit_bias],
         logprobs=sampling.logprobs,
         structured_output=_structured_to_proto(sampling.structured_output),
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        bad_token_ids=[sampling_pb2.TokenSequence(token_ids=word) for word in sampling.bad_words],
     )
 
 
@@ -53,7 +57,16 @@ def sampling_from_proto(proto: sampling_pb2.SamplingParams) -> Sampling:
         bias_from_proto(proto.logit_bias),
         proto.logprobs if proto.HasField("logprobs") else None,
         structured_from_proto(proto.structured_output),
+        proto.presence_penalty,
+        proto.frequency_penalty,
+        proto.repetition_penalty if proto.HasField("repetition_penalty") else 1.0,
+        bad_words_from_proto(proto.bad_token_ids),
     )
+
+
+def bad_words_from_proto(words: Sequence[sampling_pb2.TokenSequence]) -> tuple[tuple[int, ...], ...]:
+    """The token ids of each."""
+    return tuple(tuple(word.token_ids) for word in words)
 
 
 def bias_from_proto(biases: Sequence[sampling_pb2.LogitBias]) -> tuple[tuple[int, float], ...]:

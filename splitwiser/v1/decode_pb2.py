@@ -26,7 +26,7 @@ from splitwiser.v1 import kv_pb2 as splitwiser_dot_v1_dot_kv__pb2
 from splitwiser.v1 import sampling_pb2 as splitwiser_dot_v1_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asplitwiser/v1/decode.proto\x12\rsplitwiser.v1\x1a\x16splitwiser/v1/kv.proto\x1a\x1csplitwiser/v1/sampling.proto\"\x92\x02\n\rDecodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x11\n\tstream_id\x18\x03 \x01(\x04\x12)\n\x07promise\x18\x04 \x01(\x0b\x32\x18.splitwiser.v1.KvPromise\x12/\n\x08sampling\x18\x06 \x01(\x0b\x32\x1d.splitwiser.v1.SamplingParams\x12+\n\x04stop\x18\x07 \x01(\x0b\x32\x1d.splitwiser.v1.StopConditions\x12\x10\n\x08priority\x18\x08 \x01(\x05\x12\x13\n\x0b\x66irst_index\x18\t \x01(\r\x12\x19\n\x11\x65\x61rlier_token_ids\x18\n \x03(\r\"\xab\x01\n\x0e\x44\x65\x63odeResponse\x12\x32\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x10\n\x08\x63laim_ms\x18\x04 \x01(\x01\x12\x1e\n\x16grant_to_first_step_ms\x18\x05 \x01(\x01\x12\x11\n\tdecode_ms\x18\x06 \x01(\x01\"%\n\x12StreamStepsRequest\x12\x0f\n\x07link_id\x18\x01 \x01(\t\"k\n\x13StreamStepsResponse\x12\x12\n\nstream_ids\x18\x01 \x03(\x04\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12-\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1b.splitwiser.v1.StepLogprobs\"M\n\x0cStepLogprobs\x12\r\n\x05place\x18\x01 \x01(\r\x12.\n\x08logprobs\x18\x02 \x01(\x0b\x32\x1c.splitwiser.v1.TokenLogprobs2\xae\x01\n\rDecodeService\x12\x45\n\x06\x44\x65\x63ode\x12\x1c.splitwiser.v1.DecodeRequest\x1a\x1d.splitwiser.v1.DecodeResponse\x12V\n\x0bStreamSteps\x12!.splitwiser.v1.StreamStepsRequest\x1a\".splitwiser.v1.StreamStepsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asplitwiser/v1/decode.proto\x12\rsplitwiser.v1\x1a\x16splitwiser/v1/kv.proto\x1a\x1csplitwiser/v1/sampling.proto\"\xac\x02\n\rDecodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x11\n\tstream_id\x18\x03 \x01(\x04\x12)\n\x07promise\x18\x04 \x01(\x0b\x32\x18.splitwiser.v1.KvPromise\x12/\n\x08sampling\x18\x06 \x01(\x0b\x32\x1d.splitwiser.v1.SamplingParams\x12+\n\x04stop\x18\x07 \x01(\x0b\x32\x1d.splitwiser.v1.StopConditions\x12\x10\n\x08priority\x18\x08 \x01(\x05\x12\x13\n\x0b\x66irst_index\x18\t \x01(\r\x12\x19\n\x11\x65\x61rlier_token_ids\x18\n \x03(\r\x12\x18\n\x10prompt_token_ids\x18\x0b \x03(\r\"\xab\x01\n\x0e\x44\x65\x63odeResponse\x12\x32\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x10\n\x08\x63laim_ms\x18\x04 \x01(\x01\x12\x1e\n\x16grant_to_first_step_ms\x18\x05 \x01(\x01\x12\x11\n\tdecode_ms\x18\x06 \x01(\x01\"%\n\x12StreamStepsRequest\x12\x0f\n\x07link_id\x18\x01 \x01(\t\"k\n\x13StreamStepsResponse\x12\x12\n\nstream_ids\x18\x01 \x03(\x04\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12-\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1b.splitwiser.v1.StepLogprobs\"M\n\x0cStepLogprobs\x12\r\n\x05place\x18\x01 \x01(\r\x12.\n\x08logprobs\x18\x02 \x01(\x0b\x32\x1c.splitwiser.v1.TokenLogprobs2\xae\x01\n\rDecodeService\x12\x45\n\x06\x44\x65\x63ode\x12\x1c.splitwiser.v1.DecodeRequest\x1a\x1d.splitwiser.v1.DecodeResponse\x12V\n\x0bStreamSteps\x12!.splitwiser.v1.StreamStepsRequest\x1a\".splitwiser.v1.StreamStepsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'splitwiser.v1.decode_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DECODEREQUEST']._serialized_start=100
-  _globals['_DECODEREQUEST']._serialized_end=374
-  _globals['_DECODERESPONSE']._serialized_start=377
-  _globals['_DECODERESPONSE']._serialized_end=548
-  _globals['_STREAMSTEPSREQUEST']._serialized_start=550
-  _globals['_STREAMSTEPSREQUEST']._serialized_end=587
-  _globals['_STREAMSTEPSRESPONSE']._serialized_start=589
-  _globals['_STREAMSTEPSRESPONSE']._serialized_end=696
-  _globals['_STEPLOGPROBS']._serialized_start=698
-  _globals['_STEPLOGPROBS']._serialized_end=775
-  _globals['_DECODESERVICE']._serialized_start=778
-  _globals['_DECODESERVICE']._serialized_end=952
+  _globals['_DECODEREQUEST']._serialized_end=400
+  _globals['_DECODERESPONSE']._serialized_start=403
+  _globals['_DECODERESPONSE']._serialized_end=574
+  _globals['_STREAMSTEPSREQUEST']._serialized_start=576
+  _globals['_STREAMSTEPSREQUEST']._serialized_end=613
+  _globals['_STREAMSTEPSRESPONSE']._serialized_start=615
+  _globals['_STREAMSTEPSRESPONSE']._serialized_end=722
+  _globals['_STEPLOGPROBS']._serialized_start=724
+  _globals['_STEPLOGPROBS']._serialized_end=801
+  _globals['_DECODESERVICE']._serialized_start=804
+  _globals['_DECODESERVICE']._serialized_end=978
 # @@protoc_insertion_point(module_scope)

@@ -24,25 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csplitwiser/v1/sampling.proto\x12\rsplitwiser.v1\"\xa0\x02\n\x0eSamplingParams\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x02\x88\x01\x01\x12\r\n\x05min_p\x18\x05 \x01(\x02\x12,\n\nlogit_bias\x18\x06 \x03(\x0b\x32\x18.splitwiser.v1.LogitBias\x12\x15\n\x08logprobs\x18\x07 \x01(\rH\x03\x88\x01\x01\x12:\n\x11structured_output\x18\x08 \x01(\x0b\x32\x1f.splitwiser.v1.StructuredOutputB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x0b\n\t_logprobs\"+\n\tLogitBias\x12\x10\n\x08token_id\x18\x01 \x01(\r\x12\x0c\n\x04\x62ias\x18\x02 \x01(\x02\"\x96\x01\n\x10StructuredOutput\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x15\n\x0bjson_object\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05regex\x18\x03 \x01(\tH\x00\x12(\n\x06\x63hoice\x18\x04 \x01(\x0b\x32\x16.splitwiser.v1.ChoicesH\x00\x12\x11\n\x07grammar\x18\x05 \x01(\tH\x00\x42\x06\n\x04kind\"\x1a\n\x07\x43hoices\x12\x0f\n\x07\x63hoices\x18\x01 \x03(\t\"M\n\rTokenLogprobs\x12\x0f\n\x07logprob\x18\x01 \x01(\x02\x12\x15\n\rtop_token_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x02\"\x86\x01\n\x0eStopConditions\x12\x17\n\nmax_tokens\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04stop\x18\x02 \x03(\t\x12\x16\n\x0estop_token_ids\x18\x03 \x03(\r\x12\x12\n\nignore_eos\x18\x04 \x01(\x08\x12\x12\n\nmin_tokens\x18\x05 \x01(\rB\r\n\x0b_max_tokens*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csplitwiser/v1/sampling.proto\x12\rsplitwiser.v1\"\xd5\x03\n\x0eSamplingParams\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x02\x88\x01\x01\x12\r\n\x05min_p\x18\x05 \x01(\x02\x12,\n\nlogit_bias\x18\x06 \x03(\x0b\x32\x18.splitwiser.v1.LogitBias\x12\x15\n\x08logprobs\x18\x07 \x01(\rH\x03\x88\x01\x01\x12:\n\x11structured_output\x18\x08 \x01(\x0b\x32\x1f.splitwiser.v1.StructuredOutput\x12\x18\n\x10presence_penalty\x18\t \x01(\x02\x12\x19\n\x11\x66requency_penalty\x18\n \x01(\x02\x12\x1f\n\x12repetition_penalty\x18\x0b \x01(\x02H\x04\x88\x01\x01\x12\x11\n\tbad_words\x18\x0c \x03(\t\x12\x33\n\rbad_token_ids\x18\r \x03(\x0b\x32\x1c.splitwiser.v1.TokenSequenceB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x0b\n\t_logprobsB\x15\n\x13_repetition_penalty\"\"\n\rTokenSequence\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\"+\n\tLogitBias\x12\x10\n\x08token_id\x18\x01 \x01(\r\x12\x0c\n\x04\x62ias\x18\x02 \x01(\x02\"\x96\x01\n\x10StructuredOutput\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x15\n\x0bjson_object\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05regex\x18\x03 \x01(\tH\x00\x12(\n\x06\x63hoice\x18\x04 \x01(\x0b\x32\x16.splitwiser.v1.ChoicesH\x00\x12\x11\n\x07grammar\x18\x05 \x01(\tH\x00\x42\x06\n\x04kind\"\x1a\n\x07\x43hoices\x12\x0f\n\x07\x63hoices\x18\x01 \x03(\t\"M\n\rTokenLogprobs\x12\x0f\n\x07logprob\x18\x01 \x01(\x02\x12\x15\n\rtop_token_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x02\"\x86\x01\n\x0eStopConditions\x12\x17\n\nmax_tokens\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04stop\x18\x02 \x03(\t\x12\x16\n\x0estop_token_ids\x18\x03 \x03(\r\x12\x12\n\nignore_eos\x18\x04 \x01(\x08\x12\x12\n\nmin_tokens\x18\x05 \x01(\rB\r\n\x0b_max_tokens*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'splitwiser.v1.sampling_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=780
-  _globals['_FINISHREASON']._serialized_end=875
+  _globals['_FINISHREASON']._serialized_start=997
+  _globals['_FINISHREASON']._serialized_end=1092
   _globals['_SAMPLINGPARAMS']._serialized_start=48
-  _globals['_SAMPLINGPARAMS']._serialized_end=336
-  _globals['_LOGITBIAS']._serialized_start=338
-  _globals['_LOGITBIAS']._serialized_end=381
-  _globals['_STRUCTUREDOUTPUT']._serialized_start=384
-  _globals['_STRUCTUREDOUTPUT']._serialized_end=534
-  _globals['_CHOICES']._serialized_start=536
-  _globals['_CHOICES']._serialized_end=562
-  _globals['_TOKENLOGPROBS']._serialized_start=564
-  _globals['_TOKENLOGPROBS']._serialized_end=641
-  _globals['_STOPCONDITIONS']._serialized_start=644
-  _globals['_STOPCONDITIONS']._serialized_end=778
+  _globals['_SAMPLINGPARAMS']._serialized_end=517
+  _globals['_TOKENSEQUENCE']._serialized_start=519
+  _globals['_TOKENSEQUENCE']._serialized_end=553
+  _globals['_LOGITBIAS']._serialized_start=555
+  _globals['_LOGITBIAS']._serialized_end=598
+  _globals['_STRUCTUREDOUTPUT']._serialized_start=601
+  _globals['_STRUCTUREDOUTPUT']._serialized_end=751
+  _globals['_CHOICES']._serialized_start=753
+  _globals['_CHOICES']._serialized_end=779
+  _globals['_TOKENLOGPROBS']._serialized_start=781
+  _globals['_TOKENLOGPROBS']._serialized_end=858
+  _globals['_STOPCONDITIONS']._serialized_start=861
+  _globals['_STOPCONDITIONS']._serialized_end=995
 # @@protoc_insertion_point(module_scope)

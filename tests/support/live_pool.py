@@ -98,8 +98,12 @@ async def check_decode_restarts_while_prefill_holds_granted_pages(stack: Running
     await stack.assert_nothing_is_left()
 
 
-async def check_requests_of_a_dead_decode_go_on_in_mid_stream(stack: RunningStack, max_tokens: int) -> None:
+async def check_requests_of_a_dead_decode_go_on_in_mid_stream(
+    stack: RunningStack, max_tokens: int, sampling: SamplingParams | None = None
+) -> None:
     prompts = [request(number, 100, max_tokens) for number in range(6)]
+    for prompt in prompts:
+        prompt.sampling.CopyFrom(sampling or prompt.sampling)
     async with Client(stack.address) as client:
         undisturbed = await all_tokens_of(client, prompts)
         received = 0

@@ -6,11 +6,18 @@ from random import Random
 
 from splitwiser.bench.prompts import random_token_ids
 from splitwiser.engine.base import Sampling
+from splitwiser.engine.offers import OFFERS
 from splitwiser.rpc.convert import sampling_to_proto
 from splitwiser.text.model_info import ModelInfo
 from splitwiser.v1 import inference_pb2, sampling_pb2
 
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0, seed=0)
+PENALIZED = {
+    5: replace(GREEDY, presence_penalty=1.5),
+    6: replace(GREEDY, frequency_penalty=0.75),
+    7: replace(GREEDY, repetition_penalty=1.25),
+}
+"""Which of every eight greedy requests goes by the tokens before it, where the engine offers that."""
 MAX_PROMPT_TOKENS = 1500
 MAX_OUTPUT_TOKENS = 128
 # First and last page whole, short of one token, and over by one; prompts of one chunk and of several.
@@ -70,7 +77,9 @@ def greedy_cases(count: int, model: ModelInfo, *, seed: int) -> list[Case]:
             excluded=model.eos_token_ids,
             seed=random.getrandbits(32),
         )
-        cases.append(Case(f"greedy-{index}", tuple(prompt_ids), max_tokens, ignore_eos=index % 2 == 0))
+        penalized = PENALIZED.get(index % 8) if "sampling.repetition_penalty" in OFFERS[model.engine] else None
+        sampling = penalized or GREEDY
+        cases.append(Case(f"greedy-{index}", tuple(prompt_ids), max_tokens, index % 2 == 0, sampling=sampling))
     return cases
 
 

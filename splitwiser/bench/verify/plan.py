@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from splitwiser.bench.verify.cases import Case, next_turns, with_stops
+from splitwiser.bench.verify.cases import GREEDY, Case, next_turns, with_stops
 from splitwiser.bench.verify.judge import Expected
 
 # Cases sent one by one, to see which pages each writes.
@@ -31,7 +31,8 @@ def make_plan(
     drawn: Sequence[Case], unstopped: Sequence[list[int]], *, eos_token_ids: Collection[int], seed: int
 ) -> Plan:
     """Cases and what the unsplit model answered become rounds in an order of their own."""
-    turns = [pair for pair in next_turns(drawn, unstopped) if pair[0].greedy]
+    # To a penalty, what was the answer would be prompt in the next turn.
+    turns = [pair for pair in next_turns(drawn, unstopped) if pair[0].sampling == GREEDY]
     cases = with_stops(drawn, unstopped, seed=seed)
     expected = {
         case.name: Expected(*case.expected(tokens, eos_token_ids))

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from vllm.v1.request import Request
-
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, FinishReason, StepObserver, StepSpan
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.logprobs import token_logprobs
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
-from splitwiser.engine.vllm.sampling import request_seed, sampling_params
+from splitwiser.engine.vllm.requests import make_request
+from splitwiser.engine.vllm.sampling import request_seed
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -60,7 +59,7 @@ class Generation:
 
 
 class VllmDecodeEngine(DecodeEngine):
-    """To vLLM, an adopted request is a prompt that ends with token 0, of which all but that token is computed."""
+    """To vLLM, an adopted request is a prompt and its output up to token 0, all computed but that token."""
 
     def __init__(
         self, layout: PoolLayout, pages: OwnedPages, core: Core, *, max_batch: int, observer: StepObserver
@@ -94,7 +93,7 @@ class VllmDecodeEngine(DecodeEngine):
         if job.stop.reason(job.first_token, job.first_index + 1):
             raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
         admission = self._admission(job)
-        await self._core.grammars.prepare(admission.request, (*job.earlier_tokens, job.first_token))
+        await self._core.grammars.prepare(admission.request)
         generation = Generation(job, self._loop.outcomes.expect())
         member = Member(job.request_id, admission, generation.take_step, generation.end)
         self._loop.add(member)
@@ -103,22 +102,19 @@ class VllmDecodeEngine(DecodeEngine):
         return decoded
 
     def _admission(self, job: DecodeJob) -> Admission:
-        number = next(self._numbers)
         needed = self.layout.pages_for(job.positions)
         assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
-        request = Request(
-            request_id=f"{number}",
-            # What is computed is never read again as tokens, only as KV.
-            prompt_token_ids=[_ANY_TOKEN] * job.prompt_tokens + [job.first_token],
-            sampling_params=sampling_params(
-                job.sampling,
-                self._seed(job.sampling.seed, first_index=job.first_index),
-                max_tokens=job.stop.max_tokens - job.first_index - 1,
-                stop=job.stop,
-                tokens_before=job.first_index + 1,
-            ),
-            pooling_params=None,
-            arrival_time=number,
+        # What is computed is read again as KV only, but for what the sampling counts: that has come then.
+        prompt = job.prompt_ids or (_ANY_TOKEN,) * (job.prompt_tokens - job.first_index)
+        earlier = job.earlier_tokens or (_ANY_TOKEN,) * job.first_index
+        request = make_request(
+            next(self._numbers),
+            prompt,
+            (*earlier, job.first_token),
+            job.sampling,
+            self._seed(job.sampling.seed, first_index=job.first_index),
+            job.stop,
+            max_tokens=job.stop.max_tokens,
             priority=job.priority,
         )
         return Admission(request, job.pages[:needed], computed_tokens=job.prompt_tokens)

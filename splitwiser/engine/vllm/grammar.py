@@ -6,7 +6,6 @@ the hand-off: decode's one has taken token 0 in before it masks its first step.
 
 import asyncio
 import re
-from collections.abc import Sequence
 from threading import Lock
 
 from vllm.config import VllmConfig
@@ -30,19 +29,19 @@ class Grammars:
         self._manager = manager
         self._making = Lock()
 
-    async def prepare(self, request: Request, earlier_tokens: Sequence[int]) -> None:
-        """Give the request its grammar, if it wants one; earlier_tokens: of its answer, in the KV already.
+    async def prepare(self, request: Request) -> None:
+        """Give the request its grammar, if it wants one; it then stands after the output that the request has.
 
         Raises InvalidRequest for what is no schema, regex or grammar that xgrammar knows.
         """
         if request.structured_output_request is None:
             return
-        grammar = await asyncio.to_thread(self._compile, request, earlier_tokens)
+        grammar = await asyncio.to_thread(self._compile, request)
         request.structured_output_request.grammar = grammar
         # Nothing is left to wait for.
         request.status = RequestStatus.WAITING
 
-    def _compile(self, request: Request, earlier_tokens: Sequence[int]) -> StructuredOutputGrammar:
+    def _compile(self, request: Request) -> StructuredOutputGrammar:
         wanted, params = request.structured_output_request, request.sampling_params
         assert wanted is not None
         assert params is not None
@@ -55,7 +54,7 @@ class Grammars:
             cause = f"cannot be kept to: {_XGRAMMARS_OWN_PLACE.sub('', str(error)).strip()}"
             remedy = "correct it, or simplify it: xgrammar takes most of JSON schema, and EBNF or Lark"
             raise InvalidRequest(cause, field="sampling.structured_output", help=remedy) from None
-        accepted = grammar.accept_tokens(request.request_id, list(earlier_tokens))
+        accepted = grammar.accept_tokens(request.request_id, list(request.output_token_ids))
         assert accepted, "these tokens were drawn under the same grammar"
         return grammar
 

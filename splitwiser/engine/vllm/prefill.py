@@ -14,7 +14,8 @@ from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.logprobs import token_logprobs
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
-from splitwiser.engine.vllm.sampling import request_seed, sampling_params
+from splitwiser.engine.vllm.requests import make_request
+from splitwiser.engine.vllm.sampling import request_seed
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -70,7 +71,7 @@ class VllmPrefillEngine(PrefillEngine):
         self.pages.require(self.layout.pages_for(len(job.token_ids)))
         self._arrivals += 1
         rank, request = (job.priority, self._arrivals), self._request(job, self._arrivals)
-        await self._core.grammars.prepare(request, job.token_ids[len(job.token_ids) - job.first_index :])
+        await self._core.grammars.prepare(request)
         prompt = Prompt(job, request, rank, self._loop.outcomes.expect())
         insort(self._waiting, prompt, key=attrgetter("rank"))
         self._admit()
@@ -103,18 +104,15 @@ class VllmPrefillEngine(PrefillEngine):
         prompt.job.on_started()
 
     def _request(self, job: PrefillJob, arrival: int) -> Request:
-        return Request(
-            request_id=f"{arrival}",
-            prompt_token_ids=list(job.token_ids),
-            sampling_params=sampling_params(
-                job.sampling,
-                self._seed(job.sampling.seed, first_index=job.first_index),
-                max_tokens=1,
-                stop=job.stop,
-                tokens_before=job.first_index,
-            ),
-            pooling_params=None,
-            arrival_time=arrival,
+        prompt_tokens = len(job.token_ids) - job.first_index
+        return make_request(
+            arrival,
+            job.token_ids[:prompt_tokens],
+            job.token_ids[prompt_tokens:],
+            job.sampling,
+            self._seed(job.sampling.seed, first_index=job.first_index),
+            job.stop,
+            max_tokens=job.first_index + 1,
             priority=job.priority,
         )
 

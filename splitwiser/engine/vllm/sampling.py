@@ -13,23 +13,23 @@ _SEED_BYTES = 7
 _MAX_SEED = (1 << 63) - 1
 
 
-def sampling_params(
-    sampling: Sampling, seed: int, *, max_tokens: int, stop: StopRule = NO_END, tokens_before: int = 0
-) -> SamplingParams:
-    """Greedy at temperature 0, else drawn by a seed of request_seed's. max_tokens: that vLLM generates.
-
-    stop counts all tokens of the request, tokens_before among them.
-    """
+def sampling_params(sampling: Sampling, seed: int, *, max_tokens: int, stop: StopRule = NO_END) -> SamplingParams:
+    """Greedy at temperature 0, else drawn by a seed of request_seed's. max_tokens: after which vLLM ends."""
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         seed=seed,
         max_tokens=max_tokens,
-        min_tokens=min(max(stop.min_tokens - tokens_before, 0), max_tokens),
+        min_tokens=min(stop.min_tokens, max_tokens),
         stop_token_ids=sorted(stop.stop_token_ids),
         min_p=sampling.min_p,
         logit_bias=dict(sampling.logit_bias) or None,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        # What vLLM makes of its bad_words, for which it would need a tokenizer.
+        _bad_words_token_ids=[list(word) for word in sampling.bad_words],
         logprobs=sampling.logprobs,
         structured_outputs=sampling.structured_output and _structured(sampling.structured_output),
         ignore_eos=True,

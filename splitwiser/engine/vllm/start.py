@@ -18,6 +18,7 @@ from splitwiser.engine.vllm.core import Core, EngineThread
 from splitwiser.engine.vllm.door import StoreDoor
 from splitwiser.engine.vllm.generators import let_draws_be_taken_back
 from splitwiser.engine.vllm.pool import allocations_from, pool_layout
+from splitwiser.engine.vllm.requests import let_runner_v1_count_earlier_tokens
 from splitwiser.engine.vllm.settings import engine_config
 from splitwiser.engine.vllm.weights import register_loader
 from splitwiser.errors import SplitwiserError, StartupError
@@ -54,6 +55,7 @@ class _Starting:
         if (sms := self.settings.sms(self.phase)) and engine.device == "cuda":
             confine(self.phase, sms)
         register_loader(self.door, self.memory, weights_identity(engine))
+        let_runner_v1_count_earlier_tokens()
         config = engine_config(self.settings, self.phase)
         if engine.device == "cpu":
             let_draws_be_taken_back()

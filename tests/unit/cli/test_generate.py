@@ -56,12 +56,16 @@ async def test_every_option_reaches_the_request(splitwiser: Splitwiser, router: 
         ),
         *("--top-k", "3", "--seed", "9", "--stop", "END", "--stop", "\n", "--ignore-eos", "--priority", "-2"),
         *("--request-id", "mine", "--deadline", "30"),
+        *("--presence-penalty", "0.5", "--frequency-penalty", "-0.5", "--repetition-penalty", "1.5"),
+        *("--bad-word", "a", "--bad-word", "b c"),
     )
     (request,) = router.parrot.requests
     assert (request.text, request.request_id, request.priority) == ("hello", "mine", -2)
     assert request.sampling.HasField("temperature")
     assert (request.sampling.temperature, request.sampling.top_p, request.sampling.top_k) == (0, 0.5, 3)
     assert request.sampling.seed == 9
+    assert (request.sampling.presence_penalty, request.sampling.frequency_penalty) == (0.5, -0.5)
+    assert (request.sampling.repetition_penalty, list(request.sampling.bad_words)) == (1.5, ["a", "b c"])
     assert (request.stop.max_tokens, list(request.stop.stop), request.stop.ignore_eos) == (5, ["END", "\n"], True)
     (remaining_s,) = router.parrot.remaining_s
     assert remaining_s is not None
@@ -73,6 +77,7 @@ async def test_what_is_not_given_is_left_to_the_router(splitwiser: Splitwiser, r
     (request,) = router.parrot.requests
     assert not request.sampling.HasField("temperature")
     assert not request.sampling.HasField("seed")
+    assert not request.sampling.HasField("repetition_penalty")
     assert not request.stop.HasField("max_tokens")
 
 

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
+from splitwiser.engine.base import StopRule
+from splitwiser.engine.offers import require_offered
 from splitwiser.errors import InvalidRequest, Unsupported
 from splitwiser.openai.requests import chat_request, completion_request
 from splitwiser.openai.schema import ChatBody, CompletionBody, parse
+from splitwiser.routing.sampling import check_sampling
 from splitwiser.text.chat_template import PLAIN, ChatTemplate
+from splitwiser.text.tokenizer import ByteTokenizer
 from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import Choices, StructuredOutput
 
@@ -57,8 +61,8 @@ def test_structured_output_by_either_name(fields: dict[str, Any], output: Struct
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"logit_bias": {"fox": 1}}, "logit_bias"),
         ({"logit_bias": {"-1": 1}}, "logit_bias"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"repetition_penalty": 1.1}, "repetition_penalty"),
+        ({"presence_penalty": "much"}, "presence_penalty"),
+        ({"bad_words": [1]}, "bad_words"),
     ],
 )
 def test_a_wish_that_is_none_is_refused(fields: dict[str, Any], field: str) -> None:
@@ -79,8 +83,17 @@ def test_log_probabilities_of_both_forms() -> None:
 
 
 def test_what_asks_for_nothing_is_taken() -> None:
-    request = completion(n=1, best_of=1, echo=False, presence_penalty=0, repetition_penalty=1.0, logit_bias=None)
-    assert request == completion()
+    request = completion(n=1, best_of=1, echo=False, presence_penalty=0, frequency_penalty=None, bad_words=[])
+    assert request == completion(logit_bias=None, repetition_penalty=None)
+    sampling = check_sampling(completion(repetition_penalty=1.0).sampling, 256, ByteTokenizer())
+    require_offered("sim", sampling, StopRule(1, frozenset()))
+
+
+def test_penalties_and_bad_words() -> None:
+    wishes: dict[str, Any] = {"presence_penalty": 0.5, "frequency_penalty": -2, "repetition_penalty": 1.25}
+    for request in (completion(**wishes, bad_words=["a", "b c"]), chat(**wishes, bad_words=["a", "b c"])):
+        assert {name: getattr(request.sampling, name) for name in wishes} == wishes
+        assert list(request.sampling.bad_words) == ["a", "b c"]
 
 
 def test_what_is_left_out_stays_unset() -> None:

@@ -5,13 +5,16 @@ from dataclasses import replace
 from splitwiser.bench.verify.cases import (
     BORDER_OUTPUTS,
     BORDER_PROMPTS,
+    GREEDY,
     MAX_OUTPUT_TOKENS,
     MAX_PROMPT_TOKENS,
+    PENALIZED,
     Case,
     greedy_cases,
     seeded_cases,
     with_stops,
 )
+from splitwiser.bench.verify.plan import make_plan
 from splitwiser.engine.base import Sampling
 from splitwiser.text.model_info import ModelInfo
 
@@ -28,6 +31,22 @@ def test_greedy_cases_meet_every_border_and_stay_within() -> None:
     assert {case.ignore_eos for case in cases} == {True, False}
     assert len({case.prompt_ids for case in cases}) > 190
     assert cases == greedy_cases(200, MODEL, seed=0)
+
+
+def test_penalties_are_asked_for_where_they_are_offered() -> None:
+    cases = greedy_cases(16, replace(MODEL, engine="vllm"), seed=0)
+    asked = [case.sampling for case in cases if case.sampling != GREEDY]
+    assert asked == [*PENALIZED.values()] * 2
+    assert all(case.greedy for case in cases)
+    assert not any(case.sampling != GREEDY for case in greedy_cases(16, MODEL, seed=0))
+
+
+def test_no_turn_follows_on_a_penalty() -> None:
+    """What an answer is, a prompt would be then, and a penalty tells them apart."""
+    cases = greedy_cases(16, replace(MODEL, engine="vllm"), seed=0)
+    plan = make_plan(cases, [[9] * case.max_tokens for case in cases], eos_token_ids=(), seed=0)
+    assert len(plan.first) == 16
+    assert {case.sampling for case in plan.third} == {GREEDY}
 
 
 def test_cases_fit_a_short_model() -> None:
