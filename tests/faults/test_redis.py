@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,15 +15,15 @@ from tests.support.stack import RunningStack, running_stack
 from tests.support.streams import Stream, in_mid_stream, mixed_streams
 
 STEPS = {"prefill_us_per_token": 1.0, "decode_step_us": 3000.0, "decode_us_per_sequence": 1.0}
-OPEN_TIMEOUT_S = 0.5
-ADDED_S = 0.25
-"""Most that a hung Redis may add to what a stream waits for; half a second more for a machine with other work."""
+TIMEOUT_S = 4.0
+"""Of every call to Redis: so long that it shows where a stream waits for one, also on a machine with other work."""
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
     # Entries that nobody can forget are gone after their lease.
-    with running_stack(sim=STEPS, redis={"open_timeout_s": OPEN_TIMEOUT_S, "lease_s": 2.0}) as stack:
+    redis = {"timeout_s": TIMEOUT_S, "open_timeout_s": TIMEOUT_S, "lease_s": 2.0}
+    with running_stack(sim=STEPS, redis=redis) as stack:
         yield stack
 
 
@@ -42,13 +41,12 @@ async def test_streams_go_on_while_redis_hangs_and_new_requests_are_refused_in_t
         hung = stack.pid("redis")
         os.kill(hung, signal.SIGSTOP)
         try:
-            asked_s = time.monotonic()
+            # Refused, and not at its own deadline.
             with pytest.raises(RegistryUnavailable):
-                async for _ in client.generate(GenerateRequest(text="new"), timeout_s=10):
+                async for _ in client.generate(GenerateRequest(text="new"), timeout_s=TIMEOUT_S + 30):
                     pass
-            assert time.monotonic() - asked_s < OPEN_TIMEOUT_S + 0.5
             await asyncio.gather(*running)
-            assert max(stream.longest_gap_s for stream in streams) < ADDED_S + 0.5
+            assert max(stream.longest_gap_s for stream in streams) < TIMEOUT_S - 1
         finally:
             os.kill(hung, signal.SIGCONT)
         await check(streams, client)

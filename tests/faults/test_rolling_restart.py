@@ -11,6 +11,7 @@ from splitwiser.rpc.client import Client
 from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import StopConditions
 from tests.support.stack import RunningStack, running_stack
+from tests.support.streams import in_mid_stream, mixed_streams
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def stack() -> Iterator[RunningStack]:
 
 async def tokens_of(client: Client, text: str, max_tokens: int) -> int:
     request = GenerateRequest(text=text, stop=StopConditions(max_tokens=max_tokens, ignore_eos=True))
-    return sum([len(message.token_ids) async for message in client.generate(request, timeout_s=30)])
+    return sum([len(message.token_ids) async for message in client.generate(request, timeout_s=60)])
 
 
 @pytest.mark.parametrize("instance", ["prefill-0", "decode-1"])
@@ -40,7 +41,9 @@ async def test_a_worker_rolls_under_load_without_a_failure(stack: RunningStack, 
 
 async def test_a_router_that_stops_ends_its_streams_first(stack: RunningStack) -> None:
     async with Client(stack.address) as client:
-        streams = [asyncio.create_task(tokens_of(client, f"stream {index}", 150)) for index in range(20)]
-        await asyncio.sleep(0.1)
+        streams = mixed_streams(20, max_tokens=600)
+        running = [asyncio.create_task(stream.run(client)) for stream in streams]
+        await in_mid_stream(streams, 1)
         os.kill(stack.pid("router"), signal.SIGTERM)
-        assert await asyncio.gather(*streams) == [150] * 20
+        await asyncio.gather(*running)
+        assert [len(stream.tokens) for stream in streams] == [600] * 20

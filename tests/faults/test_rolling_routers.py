@@ -15,6 +15,7 @@ from tests.support.balancer import balancer
 from tests.support.pods import Pod, Pods, running_pods
 from tests.support.redis_server import redis_server
 from tests.support.sockets import free_port
+from tests.support.waiting import PATIENCE_S
 
 REQUESTS = 200
 CHECKED = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
@@ -30,7 +31,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 async def pods(redis_url: str) -> AsyncIterator[Pods]:
-    drain, router = {"lame_duck_s": 1.5, "grace_s": 10}, {"max_connection_age_s": 0.5}
+    drain, router = {"lame_duck_s": 4, "grace_s": 10}, {"max_connection_age_s": 0.5}
     async with running_pods(redis_url, drain=drain, router=router) as pods:
         yield pods
 
@@ -69,7 +70,7 @@ class Routers:
 
 async def has_served(router: Pod) -> None:
     """Wait until a router has answered a request."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while await router.metric("splitwiser_requests_total") == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -78,7 +79,7 @@ async def ask(stub: inference_pb2_grpc.InferenceServiceStub, number: int) -> str
     """How one request ended: "ok", or what went wrong."""
     request = GenerateRequest(text=f"request {number}", stop=StopConditions(max_tokens=50, ignore_eos=True))
     try:
-        tokens = [token_id async for message in stub.Generate(request, timeout=30) for token_id in message.token_ids]
+        tokens = [token_id async for message in stub.Generate(request, timeout=60) for token_id in message.token_ids]
     except grpc.aio.AioRpcError as error:
         return f"{error.code().name}: {error.details()}"
     return "ok" if len(tokens) == 50 else f"{len(tokens)} tokens"
@@ -133,6 +134,6 @@ async def test_http_clients_that_keep_their_connections_lose_nothing(pods: Pods)
     await routers.start()
     async with balancer(*routers.http_addresses, probed=routers.addresses) as service:
         await service.all_ready()
-        async with httpx2.AsyncClient(base_url=f"http://{service.address}", timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=f"http://{service.address}", timeout=60) as client:
             outcomes = await load(lambda number: ask_http(client, number), routers.roll(service.all_ready))
     assert [outcome for outcome in outcomes if outcome != "ok"] == []

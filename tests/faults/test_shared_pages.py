@@ -1,9 +1,7 @@
 """Workers that die while requests read shared pages: no wrong token, and every page is somebody's afterwards."""
 
 import asyncio
-import os
 import random
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +12,6 @@ from splitwiser.v1.inference_pb2 import GenerateRequest, TokenIds
 from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 from tests.integration.serving.test_generate import greedy_tokens
 from tests.support.stack import RunningStack, running_stack
-from tests.support.waiting import until
 
 CONVERSATIONS = 12
 TURNS = 8
@@ -68,13 +65,6 @@ def said(draw: random.Random, count: int) -> list[int]:
     return [draw.randrange(32, 127) for _ in range(count)]
 
 
-async def replaced(stack: RunningStack, instance: str) -> None:
-    """Kill the worker and wait for the next one."""
-    dead = stack.pid(instance)
-    os.kill(dead, signal.SIGKILL)
-    await until(lambda: stack.is_ready(instance) and stack.pid(instance) != dead, 20)
-
-
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("instance", ["decode-0", "prefill-0"])
 async def test_a_worker_that_dies_over_shared_pages_makes_no_wrong_token(stack: RunningStack, instance: str) -> None:
@@ -86,7 +76,7 @@ async def test_a_worker_that_dies_over_shared_pages_makes_no_wrong_token(stack: 
                 if (await stack.counts()).shared > 0:
                     break
                 await asyncio.sleep(0.02)
-            await replaced(stack, instance)
+            await stack.replace(instance)
         await asyncio.gather(*talks)
     assert talk.wrong == []
     assert talk.answered > CONVERSATIONS
@@ -108,7 +98,7 @@ async def test_what_a_dead_decode_worker_wrote_is_still_found(stack: RunningStac
                 cached = message.finish.usage.cached_tokens
             answers.append((tokens, cached))
             await stack.assert_nothing_is_left()
-            await replaced(stack, "decode-0")
+            await stack.replace("decode-0")
             # The conversation goes on in the second round, over the dead worker's pages.
             request.token_ids.ids.extend([*tokens, 65])
     assert answers[0] == (greedy_tokens(bytes(prompt), 60), 0)

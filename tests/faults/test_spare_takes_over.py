@@ -40,9 +40,7 @@ async def test_greedy_and_drawn_streams_go_on(stack: RunningStack) -> None:
         undisturbed = [list(answer) for answer in tokens]
         spare, dead = stack.spare_pid("decode-0"), stack.pid("decode-0")
         asking = [asyncio.create_task(ask(client, number)) for number in range(8)]
-        await until(
-            lambda: min(len(answer) for answer in tokens) > 20 and max(len(answer) for answer in tokens) < 300, 30
-        )
+        await until(lambda: min(len(answer) for answer in tokens) > 20)
         os.kill(dead, signal.SIGKILL)
         await asyncio.gather(*asking)
         assert tokens == undisturbed

@@ -13,7 +13,6 @@ from splitwiser.rpc.client import Client
 from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import StopConditions
 from tests.support.stack import RunningStack, running_stack
-from tests.support.waiting import until
 
 STEP_TIMEOUT_S = 1.0
 AN_HOUR_US = 3.6e9
@@ -59,12 +58,13 @@ async def test_the_worker_leaves_and_another_takes_its_place(stack: RunningStack
     async with Client(stack.address) as client:
         request = GenerateRequest(text="stuck", stop=StopConditions(max_tokens=5, ignore_eos=True))
         started_s = time.monotonic()
+        # Not its deadline ends it.
         with pytest.raises(WorkerLost):
-            async for _ in client.generate(request, timeout_s=30):
+            async for _ in client.generate(request, timeout_s=STEP_TIMEOUT_S + 10):
                 pass
-        assert STEP_TIMEOUT_S <= time.monotonic() - started_s < STEP_TIMEOUT_S + 1
+        assert time.monotonic() - started_s >= STEP_TIMEOUT_S
     assert await asyncio.gather(*healths) == [NOT_SERVING, NOT_SERVING]
-    await until(lambda: stack.is_ready(instance) and stack.pid(instance) != dead, 10)
+    await stack.back(instance, dead)
     log = (stack.settings.run_dir / "logs" / f"{instance}.log").read_text()
     assert "error: an engine step has not ended for 1 s" in log
     assert "help: " in log

@@ -1,8 +1,6 @@
 """A worker that dies while decode's claim waits for a grant: the other one's work is not lost, and no page is."""
 
 import asyncio
-import os
-import signal
 import urllib.request
 from collections.abc import Iterator
 
@@ -14,7 +12,7 @@ from tests.support.stack import RunningStack, running_stack
 from tests.support.streams import Stream
 from tests.support.waiting import until
 
-PREFILL_S = 1.5
+PREFILL_S = 4.0
 PROMPT = 3000
 
 
@@ -23,12 +21,6 @@ def stack() -> Iterator[RunningStack]:
     sim = {"prefill_us_per_token": PREFILL_S / PROMPT * 1e6, "decode_step_us": 500.0, "decode_us_per_sequence": 1.0}
     with running_stack(sim=sim, prefill={"chunk_tokens": 256}) as stack:
         yield stack
-
-
-def kill(stack: RunningStack, instance: str) -> int:
-    pid = stack.pid(instance)
-    os.kill(pid, signal.SIGKILL)
-    return pid
 
 
 def prompt_tokens_computed(stack: RunningStack) -> int:
@@ -43,7 +35,7 @@ def prompt_tokens_computed(stack: RunningStack) -> int:
 async def claim_waits(stack: RunningStack) -> None:
     """Wait until decode has pages reserved, which it has for a claim, beside prefill's for the prompt."""
     pages = PROMPT // stack.settings.pool.page_tokens
-    await until(lambda: stack.pages_in_use() >= 2 * pages, 10)
+    await until(lambda: stack.pages_in_use() >= 2 * pages)
 
 
 async def test_a_decode_worker_that_dies_costs_no_second_prefill(stack: RunningStack) -> None:
@@ -51,12 +43,12 @@ async def test_a_decode_worker_that_dies_costs_no_second_prefill(stack: RunningS
     async with Client(stack.address) as client:
         running = asyncio.create_task(stream.run(client))
         await claim_waits(stack)
-        dead = kill(stack, "decode-0")
+        dead = stack.kill("decode-0")
         assert not stream.tokens, "the kill came too late to prove anything"
         await running
         assert stream.tokens == await stream.expected(client)
     assert prompt_tokens_computed(stack) == len(stream.text)
-    await until(lambda: stack.pid("decode-0") != dead and stack.is_ready("decode-0"), 20)
+    await stack.back("decode-0", dead)
     await stack.assert_nothing_is_left()
 
 
@@ -65,8 +57,8 @@ async def test_a_prefill_worker_that_dies_takes_the_claim_along(stack: RunningSt
     async with Client(stack.address) as client:
         running = asyncio.create_task(stream.run(client))
         await claim_waits(stack)
-        dead = kill(stack, "prefill-0")
+        dead = stack.kill("prefill-0")
         await running
         assert stream.tokens == await stream.expected(client)
-    await until(lambda: stack.pid("prefill-0") != dead and stack.is_ready("prefill-0"), 20)
+    await stack.back("prefill-0", dead)
     await stack.assert_nothing_is_left()

@@ -28,7 +28,7 @@ class Balancer:
 
     async def all_ready(self, *_: object) -> None:
         """Return when every backend takes connections."""
-        await until(lambda: len(self._ready) == len(self._backends), 30)
+        await until(lambda: len(self._ready) == len(self._backends))
 
     async def poll(self) -> None:
         """Follow the backends' readiness until cancelled."""

@@ -1,8 +1,6 @@
 """Owns how tests speak to the HTTP door."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -32,12 +30,3 @@ async def refusal(client: httpx2.AsyncClient, path: str, body: Any, **kwargs: An
     error = answer.json()["error"]
     assert "\nhelp: " in error["message"]
     return answer.status_code, error
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must happen within five seconds."""
-    for _ in range(250):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen")

@@ -4,10 +4,6 @@ On a CPU and on a GPU the same, so the tests of both call these.
 """
 
 import asyncio
-import os
-import signal
-import time
-from collections.abc import Callable
 from random import Random
 
 from splitwiser.bench.verify.gpu_pool import view_of_pool
@@ -15,6 +11,7 @@ from splitwiser.rpc.client import Client
 from splitwiser.v1.inference_pb2 import GenerateRequest, TokenIds
 from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 from tests.support.stack import RunningStack
+from tests.support.waiting import until
 
 RESTART_TIMEOUT_S = 240
 # No page that holds KV of the model is a row of equal bytes.
@@ -40,21 +37,8 @@ async def all_tokens_of(client: Client, messages: list[GenerateRequest]) -> list
     return await asyncio.gather(*(tokens_of(client, message) for message in messages))
 
 
-def kill(stack: RunningStack, instance: str) -> int:
-    pid = stack.pid(instance)
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    give_up_s = time.monotonic() + RESTART_TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < give_up_s, "not in time"
-        await asyncio.sleep(0.05)
-
-
-async def restarted(stack: RunningStack, instance: str, dead_pid: int) -> None:
-    await until(lambda: stack.is_ready(instance) and stack.pid(instance) != dead_pid)
+async def restart(stack: RunningStack, instance: str) -> None:
+    await stack.back(instance, stack.kill(instance), RESTART_TIMEOUT_S)
 
 
 async def check_a_start_writes_to_no_page(stack: RunningStack, instance: str) -> None:
@@ -62,7 +46,7 @@ async def check_a_start_writes_to_no_page(stack: RunningStack, instance: str) ->
     number = 100 + len(instance)
     async with view_of_pool(stack.settings, stack.pid("store")) as pool:
         pool.fill(PATTERN)
-        await restarted(stack, instance, kill(stack, instance))
+        await restart(stack, instance)
         assert pool.written_pages() == set()
         async with Client(stack.address) as client:
             assert len(await tokens_of(client, request(number, 40, 40))) == 40
@@ -73,9 +57,9 @@ async def check_prefill_restarts_while_decode_runs(stack: RunningStack, max_toke
     running = [request(number, 70, max_tokens) for number in range(6)]
     async with Client(stack.address) as client:
         answers = asyncio.create_task(all_tokens_of(client, running))
-        await until(lambda: stack.pages_in_use() > 0)
+        await until(lambda: stack.pages_in_use() > 0, RESTART_TIMEOUT_S)
         await asyncio.sleep(1)
-        await restarted(stack, "prefill-0", kill(stack, "prefill-0"))
+        await restart(stack, "prefill-0")
         assert not answers.done(), "the restart came too late to prove anything"
         disturbed = await answers
         assert disturbed == await all_tokens_of(client, running)
@@ -87,12 +71,12 @@ async def check_decode_restarts_while_prefill_holds_granted_pages(stack: Running
     prompts = [request(number, 900, 20) for number in range(200, 208)]
     pages = 900 // stack.settings.pool.page_tokens
     async with Client(stack.address) as client:
-        dead = kill(stack, "decode-0")
+        dead = stack.kill("decode-0")
         answers = asyncio.create_task(all_tokens_of(client, prompts))
         while (await stack.counts()).granted < 8 * pages:
             assert stack.pid("decode-0") == dead or not stack.is_ready("decode-0")
             await asyncio.sleep(0.05)
-        await restarted(stack, "decode-0", dead)
+        await stack.back("decode-0", dead, RESTART_TIMEOUT_S)
         disturbed = await answers
         assert disturbed == await all_tokens_of(client, prompts)
     await stack.assert_nothing_is_left()
@@ -117,8 +101,8 @@ async def check_requests_of_a_dead_decode_go_on_in_mid_stream(
             return tokens
 
         answers = [asyncio.create_task(counted(prompt)) for prompt in prompts]
-        await until(lambda: received > 6 * 50)
+        await until(lambda: received > 6 * 50, RESTART_TIMEOUT_S)
         assert not any(answer.done() for answer in answers)
-        await restarted(stack, "decode-0", kill(stack, "decode-0"))
+        await restart(stack, "decode-0")
         assert await asyncio.gather(*answers) == undisturbed
     await stack.assert_nothing_is_left()

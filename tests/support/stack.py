@@ -1,7 +1,10 @@
 """Owns whole stacks for tests: real processes that start once for a module, and what they hold at the end."""
 
 import asyncio
+import os
+import signal
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +18,7 @@ from splitwiser.stack.card import read_cards
 from splitwiser.stack.local import LocalStack
 from splitwiser.store.client import StoreClient
 from tests.support.sockets import socket_folder
+from tests.support.waiting import PATIENCE_S, until
 
 START_TIMEOUT_S = 300
 
@@ -52,6 +56,20 @@ class RunningStack:
     def is_ready(self, instance: str) -> bool:
         return self._stack.services[instance].state == "ready"
 
+    def kill(self, instance: str) -> int:
+        """Returns the process id of the one that died."""
+        pid = self.pid(instance)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    async def back(self, instance: str, dead_pid: int, timeout_s: float = PATIENCE_S) -> float:
+        """Wait until another process serves in the place of the dead one. Returns how many seconds that took."""
+        return await until(lambda: self.pid(instance) != dead_pid and self.is_ready(instance), timeout_s)
+
+    async def replace(self, instance: str) -> float:
+        """Kill it, and wait until another process serves in its place."""
+        return await self.back(instance, self.kill(instance))
+
     async def counts(self) -> Counts:
         """Where the store says that the pages are."""
         socket = self.settings.run_dir / self.settings.store.socket
@@ -71,9 +89,10 @@ class RunningStack:
         cards = [card for card in read_cards(self.settings.run_dir).values() if card.service in ("prefill", "decode")]
         return sum(_pages_in_use(card.metrics_port) for card in cards)
 
-    async def assert_nothing_is_left(self, timeout_s: float = 5.0) -> None:
+    async def assert_nothing_is_left(self) -> None:
         """Wait until no page is granted, in use or missing, and Redis is empty."""
-        for _ in range(int(timeout_s / 0.05)):
+        give_up_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up_s:
             counts, keys, in_use = await self.counts(), await self.redis_keys(), self.pages_in_use()
             unread = counts.free + counts.prefill + counts.decode + counts.cached
             if counts.granted == in_use == keys == 0 and unread == counts.total:

@@ -22,7 +22,7 @@ class Stream:
     temperature: float = 0.0
     stop: Sequence[str] = ()
     seed: int = 11
-    timeout_s: float = 30.0
+    timeout_s: float = 60.0
     tokens: list[int] = field(default_factory=list)
     answer: str = ""
     finish: Finish | None = None
@@ -62,4 +62,4 @@ def mixed_streams(count: int, max_tokens: int) -> list[Stream]:
 
 async def in_mid_stream(streams: Sequence[Stream], tokens: int) -> None:
     """Wait until each client has that many tokens."""
-    await until(lambda: all(len(stream.tokens) >= tokens for stream in streams), 10)
+    await until(lambda: all(len(stream.tokens) >= tokens for stream in streams))

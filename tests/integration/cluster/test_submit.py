@@ -102,7 +102,7 @@ async def test_a_pod_that_no_node_takes_is_told_and_given_up_in_time(lab: Lab) -
 async def test_interrupted_it_deletes_its_job(lab: Lab, number: int) -> None:
     lab.server.stuck = {"phase": "Pending"}
     process = await lab.start("handoff")
-    await until(lambda: bool(lab.server.pods), 30)
+    await until(lambda: bool(lab.server.pods))
     process.send_signal(number)
     _, errors = await process.communicate()
     assert process.returncode == 128 + number

@@ -1,8 +1,6 @@
 """Both phases in one process: the same tokens, and never a step of both at once."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -16,7 +14,6 @@ from splitwiser.telemetry.timeline import read_timeline
 from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 from tests.support.stack import RunningStack, running_stack
-from tests.support.waiting import until
 
 # Steps that sleep: without turns, those of both phases would overlap.
 STEPS = {"prefill_us_per_token": 20.0, "decode_step_us": 2000.0, "decode_us_per_sequence": 1.0}
@@ -60,8 +57,6 @@ async def test_the_phases_take_turns(stack: RunningStack) -> None:
 
 
 async def test_it_comes_back_when_it_dies(stack: RunningStack) -> None:
-    dead = stack.pid("single")
-    os.kill(dead, signal.SIGKILL)
-    await until(lambda: stack.is_ready("single") and stack.pid("single") != dead, 10)
+    await stack.replace("single")
     await serve(stack, 4)
     await stack.assert_nothing_is_left()

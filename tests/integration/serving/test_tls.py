@@ -106,7 +106,7 @@ async def test_a_worker_of_another_ca_is_not_used_and_the_log_says_why(pods: Pod
     try:
         await worker.start("prefill", "prefill", "--listen", f"0.0.0.0:{port}")
         router = await pods.start("router", "router", "--listen", "localhost:0", "--prefill", f"dns:localhost:{port}")
-        await until(lambda: "does not answer" in router.log.read_text(), 20)
+        await until(lambda: "does not answer" in router.log.read_text())
         assert "unable to get local issuer certificate" in router.log.read_text()
     finally:
         await worker.stop()

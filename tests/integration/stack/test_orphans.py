@@ -53,7 +53,7 @@ async def test_no_process_outlives_the_owner(number: signal.Signals, tmp_path: P
         children = psutil.Process(owner.pid).children(recursive=True)
         assert len(children) == 5
         owner.send_signal(number)
-    await until(lambda: not any(map(lives, children)), 3)
+    await until(lambda: not any(map(lives, children)))
     async with LocalStack(make_settings(run_dir), package=FAKES):
         pass
 
@@ -65,7 +65,7 @@ async def test_a_second_ctrl_c_waits_for_no_drain(tmp_path: Path) -> None:
         await asyncio.sleep(0.5)
         assert owner.returncode is None
         owner.send_signal(signal.SIGINT)
-    await until(lambda: not any(map(lives, children)), 3)
+    await until(lambda: not any(map(lives, children)))
 
 
 async def test_a_child_whose_starter_is_already_gone_does_not_run(tmp_path: Path) -> None:

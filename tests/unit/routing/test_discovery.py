@@ -110,9 +110,9 @@ async def test_no_record_means_no_worker_and_no_answer_means_nothing(
 
 async def test_workers_are_hired_and_dismissed_as_records_come_and_go(phase: Phase) -> None:
     phase.records.answer = endpoints("10.0.0.1", "10.0.0.2")
-    await until(lambda: open_addresses(phase) == {"10.0.0.1:50052", "10.0.0.2:50052"}, 5)
+    await until(lambda: open_addresses(phase) == {"10.0.0.1:50052", "10.0.0.2:50052"})
     phase.records.answer = endpoints("10.0.0.2", "10.0.0.3")
-    await until(lambda: open_addresses(phase) == {"10.0.0.2:50052", "10.0.0.3:50052"}, 5)
+    await until(lambda: open_addresses(phase) == {"10.0.0.2:50052", "10.0.0.3:50052"})
     assert len(phase.hired) == 3
 
 
@@ -120,7 +120,7 @@ async def test_a_worker_that_is_found_no_more_keeps_its_requests_and_is_hired_an
     phase.records.answer = endpoints("10.0.0.1")
     async with phase.places.place(REQUEST) as first:
         phase.records.answer = frozenset()
-        await until(lambda: not phase.places.any_available, 5)
+        await until(lambda: not phase.places.any_available)
         assert phase.places.in_flight_count == 1
         phase.records.answer = endpoints("10.0.0.1")
         async with asyncio.timeout(5), phase.places.place(REQUEST) as second:
@@ -143,10 +143,10 @@ async def test_a_renewed_crew_has_new_workers_and_the_old_ones_keep_their_reques
 
 async def test_silence_of_the_resolver_changes_nothing(phase: Phase, caplog: pytest.LogCaptureFixture) -> None:
     phase.records.answer = endpoints("10.0.0.1")
-    await until(lambda: phase.places.any_available, 5)
+    await until(lambda: phase.places.any_available)
     phase.records.answer = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     asked = phase.records.asked
-    await until(lambda: phase.records.asked > asked + 2, 5)
+    await until(lambda: phase.records.asked > asked + 2)
     assert phase.places.any_available
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
         "workers cannot be resolved: Temporary failure in name resolution"
@@ -157,8 +157,8 @@ async def test_a_lost_worker_is_asked_for_at_once() -> None:
     records = Records()
     discovery = Discovery(NAME, 3600, records)
     running = asyncio.create_task(discovery.run(lambda _: None))
-    await until(lambda: records.asked == 1, 5)
+    await until(lambda: records.asked == 1)
     discovery.ask_now()
-    await until(lambda: records.asked == 2, 5)
+    await until(lambda: records.asked == 2)
     running.cancel()
     await asyncio.wait({running})
