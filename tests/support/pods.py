@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from splitwiser.stack.card import Card, read_card
 from tests.support.sockets import socket_folder
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 FAST = {"prefill_us_per_token": 1.0, "decode_step_us": 200.0, "decode_us_per_sequence": 1.0}
 
 
@@ -40,7 +40,7 @@ class Pod:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    async def ended(self, timeout_s: float = 20.0) -> int:
+    async def ended(self, timeout_s: float = 60.0) -> int:
         """Its exit code."""
         async with asyncio.timeout(timeout_s):
             return await self.process.wait()

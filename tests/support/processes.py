@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-LINE_TIMEOUT_S = 20.0
+LINE_TIMEOUT_S = 60.0
 
 
 class Child:

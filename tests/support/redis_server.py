@@ -11,7 +11,7 @@ from pathlib import Path
 from splitwiser.stack.redis_server import find_redis_server, is_answering, redis_command, redis_url
 from tests.support.sockets import socket_folder
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 
 
 class RedisServer:

@@ -22,13 +22,16 @@ async def test_a_silent_worker_loses_its_pages_when_its_lease_is_over(store: Sto
 
 
 async def test_beats_keep_the_lease(store: Store) -> None:
-    worker = await store.attach("decode", beat_s=0.01)
-    await worker.acquire(5)
-    for _ in range(5):
-        store.clock.now_s += 19.0
-        await asyncio.sleep(0.05)
-        store.server.sweep()
+    beating, silent = await store.attach("decode", beat_s=0.01), await store.attach("decode")
+    await beating.acquire(5)
+    await silent.acquire(3)
+    store.clock.now_s += 19.0
+    # By then it was heard, at the new time: the next sweep ends the other's lease alone.
+    await asyncio.sleep(0.5)
+    store.clock.now_s += 2.0
+    store.server.sweep()
     assert store.server.counts().decode == 5
+    assert store.tally.counts["lease_expired"] == 1
 
 
 async def test_a_beat_that_has_arrived_counts_though_it_was_not_read_yet(store: Store) -> None:

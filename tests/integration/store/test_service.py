@@ -15,7 +15,9 @@ from splitwiser.memory import memfd
 from splitwiser.store.client import StoreClient
 from tests.support.processes import child
 from tests.support.store import LAYOUT, grant
-from tests.support.store_service import LEASE_S, store_command, store_service
+from tests.support.store_service import store_command, store_service
+
+LEASE_S = 3.0
 
 
 async def test_the_service_serves_tells_and_leaves_cleanly(folder: Path) -> None:
@@ -61,13 +63,13 @@ async def test_a_second_store_is_refused_and_a_killed_ones_socket_replaced(folde
 
 
 async def test_a_stack_that_was_stopped_as_a_whole_goes_on(folder: Path) -> None:
-    async with store_service(folder) as (store, _):
+    async with store_service(folder, lease_s=LEASE_S) as (store, _):
         path = folder / "store.sock"
         async with child("tests.support.store_worker", str(path), "decode", "8", "0") as worker:
             await worker.line()
             for process in (worker.process, store):
                 process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(2 * LEASE_S)
+            await asyncio.sleep(1.5 * LEASE_S)
             store.send_signal(signal.SIGCONT)
             await asyncio.sleep(LEASE_S / 4)
             worker.process.send_signal(signal.SIGCONT)
