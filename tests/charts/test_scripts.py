@@ -60,7 +60,7 @@ def test_redis_without_a_password_ends_when_it_is_told_to() -> None:
     with socket_folder() as folder, own_redis(folder, "") as process:
         assert _answers(folder, None)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_store_waits_for_the_workers_of_its_pod(tmp_path: Path) -> None:
@@ -74,6 +74,6 @@ def test_the_store_waits_for_the_workers_of_its_pod(tmp_path: Path) -> None:
             with pytest.raises(subprocess.TimeoutExpired):
                 waiting.wait(timeout=1.5)
             worker.unlink()
-            assert waiting.wait(timeout=10) == 0
+            assert waiting.wait(timeout=60) == 0
         finally:
             waiting.kill()

@@ -58,7 +58,7 @@ def test_an_experiment_is_submitted_followed_and_collected(plain: Kube, kubeconf
 FAILS = {
     "unknown": ("handof", (), "did you mean handoff?"),
     "no image": ("handoff", ("--image", "localhost/splitwiser-absent:test"), "--image"),
-    "no GPU": ("handoff", ("--gpus", "9", "--start-timeout", "3"), "nvidia.com/gpu"),
+    "no GPU": ("handoff", ("--gpus", "9", "--start-timeout", "10"), "nvidia.com/gpu"),
 }
 
 

@@ -15,6 +15,7 @@ from splitwiser.experiments.schedule import count, tasks
 from tests.integration.cli.conftest import run, started
 from tests.integration.experiments.conftest import write_experiment
 from tests.support.stack import running_stack
+from tests.support.waiting import PATIENCE_S
 
 QUIET = Progress(say=lambda line: None, step=lambda done, total, what: None)
 
@@ -63,7 +64,7 @@ async def test_a_second_run_into_the_same_folder_needs_resume_and_the_same_defin
 async def test_ctrl_c_leaves_what_is_done_and_resume_adds_the_rest(experiments: Path, tmp_path: Path) -> None:
     flags = ("example", "--folder", str(experiments), "--out", str(tmp_path / "out"))
     async with started(tmp_path, "experiment", "run", *flags) as command:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while _count(tmp_path / "out") < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         command.send(signal.SIGINT)

@@ -21,6 +21,7 @@ from tests.support.forwarder import forwarder
 from tests.support.redis_server import RedisServer
 
 HANDLE = KvHandle("store", "r1", Epoch(7, 1), (1, 2), 9, "hash", 0)
+LEASE_S = 100.0
 AGAIN = KvHandle("store", "r1", Epoch(7, 2), (3, 4), 9, "hash", 0)
 
 
@@ -37,7 +38,7 @@ class Redis:
 
 @pytest.fixture
 async def real(redis_url: str) -> AsyncIterator[Redis]:
-    registry = RedisRegistry(RedisSettings(url=redis_url, prefix="test:", lease_s=5.0))
+    registry = RedisRegistry(RedisSettings(url=redis_url, prefix="test:", lease_s=LEASE_S))
     raw = aioredis.Redis.from_url(redis_url)
     yield Redis(registry, raw)
     await registry.close()
@@ -117,9 +118,10 @@ async def test_every_entry_has_a_lease_that_transitions_and_renewals_start_anew(
     ]
     for step in steps:
         await step()
-        assert 4000 < await real.raw.pttl("test:request:r1") <= 5000
-        await real.raw.pexpire("test:request:r1", 100)
-    await asyncio.sleep(0.15)
+        assert LEASE_S / 2 < await real.raw.pttl("test:request:r1") / 1e3 <= LEASE_S
+        await real.raw.expire("test:request:r1", round(LEASE_S / 2))
+    await real.raw.pexpire("test:request:r1", 1)
+    await asyncio.sleep(0.1)
     assert await real.raw.keys("*") == []
     await real.registry.renew([])
 
@@ -148,6 +150,10 @@ async def test_a_burst_beyond_the_connections_is_served(real: Redis) -> None:
     assert (await real.raw.info("clients"))["connected_clients"] < 50
 
 
+SOON_S = 3.0
+"""Redis' own client would wait for 4 s where it is refused, and for 8 s where nothing answers."""
+
+
 async def every_call_fails_in_time(registry: Registry) -> None:
     calls = [
         registry.open("r1"),
@@ -161,7 +167,7 @@ async def every_call_fails_in_time(registry: Registry) -> None:
         began_s = time.monotonic()
         with pytest.raises(RegistryUnavailable) as caught:
             await call
-        assert time.monotonic() - began_s < 0.25
+        assert time.monotonic() - began_s < SOON_S
         assert not caught.value.cause.endswith(": "), "it does not say what failed"
         assert caught.value.help
 

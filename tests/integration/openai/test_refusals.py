@@ -8,8 +8,9 @@ import httpx2
 import pytest
 
 from tests.integration.openai.conftest import LIMIT
-from tests.support.http import CHAT, COMPLETIONS, LONG, http_client, refusal, until
+from tests.support.http import CHAT, COMPLETIONS, LONG, http_client, refusal
 from tests.support.stack import RunningStack
+from tests.support.waiting import until
 
 CONVERSATION = [
     {"role": "system", "content": "Be brief."},

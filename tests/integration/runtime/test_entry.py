@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from splitwiser.stack.card import read_card
 from tests.support.sockets import free_port, socket_folder
+from tests.support.waiting import PATIENCE_S
 
 
 def command(config: Path, *flags: str, service: str = "store") -> list[str]:
@@ -28,7 +29,7 @@ def write(folder: Path, settings: object) -> Path:
 async def health_of(address: str, service: str = "") -> int:
     async with grpc.aio.insecure_channel(address) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
-        return int((await health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)).status)
+        return int((await health_pb2_grpc.HealthStub(channel).Check(request, timeout=60)).status)
 
 
 async def test_a_partial_file_is_enough_and_a_variable_wins_over_it() -> None:
@@ -40,7 +41,7 @@ async def test_a_partial_file_is_enough_and_a_variable_wins_over_it() -> None:
         environment = {**os.environ, "SPLITWISER_RUN_DIR": str(folder)}
         process = await asyncio.create_subprocess_exec(*command(config, *flags), env=environment)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while not (card := read_card(folder, "store")):
                     assert process.returncode is None
                     await asyncio.sleep(0.02)
@@ -56,7 +57,7 @@ async def test_a_partial_file_is_enough_and_a_variable_wins_over_it() -> None:
 def ending(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     """Exit code and the last two lines of stderr."""
     ended = subprocess.run(
-        arguments, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
+        arguments, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=100
     )
     return ended.returncode, ended.stderr.splitlines()[-2:]
 

@@ -18,6 +18,7 @@ from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import StopConditions
 from tests.support.pods import Pod, Pods, running_pods
 from tests.support.sockets import free_port
+from tests.support.waiting import PATIENCE_S
 
 FILE_BYTES = 1024
 MOUNT_HOSTS = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
@@ -57,7 +58,7 @@ async def pods(redis_url: str) -> AsyncIterator[Pods]:
 
 async def generate(client: Client, text: str, max_tokens: int) -> int:
     request = GenerateRequest(text=text, stop=StopConditions(max_tokens=max_tokens, ignore_eos=True))
-    async with aclosing(client.generate(request, timeout_s=30)) as messages:
+    async with aclosing(client.generate(request, timeout_s=60)) as messages:
         return sum([len(message.token_ids) async for message in messages])
 
 
@@ -85,7 +86,7 @@ class Load:
     async def more(self, requests: int = 40) -> None:
         """Return after so many more."""
         goal = self.done + requests
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while self.done < goal:
                 assert not any(visitor.done() for visitor in self._visitors)
                 await asyncio.sleep(0.01)
@@ -99,7 +100,7 @@ async def requests_of(pod: Pod) -> int:
 
 async def until_busy(pod: Pod) -> None:
     """Wait until a worker has had a request."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while await requests_of(pod) == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -107,7 +108,7 @@ async def until_busy(pod: Pod) -> None:
 async def quiet(pod: Pod) -> None:
     """Wait until a worker gets nothing more."""
     before = -1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while (now := await requests_of(pod)) != before:
             before = now
             await asyncio.sleep(0.5)

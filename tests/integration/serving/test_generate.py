@@ -19,7 +19,7 @@ GREEDY = SamplingParams(temperature=0)
 async def answer(client: Client, request: GenerateRequest) -> tuple[list[int], str, Finish]:
     """All tokens, all text, and the end."""
     tokens, text, finish = list[int](), "", None
-    async for message in client.generate(request, timeout_s=30):
+    async for message in client.generate(request, timeout_s=60):
         assert finish is None, "nothing follows the end"
         tokens += message.token_ids
         text += message.text

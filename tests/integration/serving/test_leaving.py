@@ -13,7 +13,7 @@ from tests.support.pods import Pod, running_pods
 from tests.support.streams import in_mid_stream, mixed_streams
 
 GRACE_S = 60.0
-SOON_S = 5.0
+SOON_S = 20.0
 STEPS = {"prefill_us_per_token": 1.0, "decode_step_us": 3000.0, "decode_us_per_sequence": 1.0}
 
 

@@ -22,7 +22,7 @@ from tests.support.certificates import write_secret
 from tests.support.pods import Pod, Pods, running_pods
 from tests.support.sockets import free_port
 from tests.support.stack import running_stack
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def start(pods: Pods) -> Pod:
     health = f"127.0.0.1:{free_port()}"
     names = [part for phase in port for part in (f"--{phase}", f"dns:localhost:{port[phase]}")]
     router = await pods.start("router", "router", "--listen", "localhost:0", "--health-listen", health, *names)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await is_serving(health):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return router
@@ -55,7 +55,7 @@ async def test_a_release_over_tls_serves_grpc_and_http(pods: Pods, tls: TlsSetti
     router = await start(pods)
     request = GenerateRequest(text="over tls", stop=StopConditions(max_tokens=20, ignore_eos=True))
     async with Client(router.address, tls) as client:
-        answer = [message async for message in client.generate(request, timeout_s=20)]
+        answer = [message async for message in client.generate(request, timeout_s=60)]
     assert sum(len(message.token_ids) for message in answer) == 20
     assert not await is_serving(router.address)
     assert await is_serving(router.address, tls)

@@ -1,7 +1,6 @@
 """Settings of a small stack in a folder of its own, and proof that nothing of it is left."""
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,15 +19,6 @@ def settings(tmp_path: Path) -> Settings:
 def make_settings(run_dir: Path, **sections: object) -> Settings:
     defaults: dict[str, object] = {"engine": {"kind": "sim"}, "router": {"listen": "127.0.0.1:0"}}
     return Settings.model_validate({"run_dir": run_dir, **defaults, **sections})
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    """Wait for a condition that nobody announces."""
-    for _ in range(int(timeout_s / 0.02)):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"not within {timeout_s} s")
 
 
 @pytest.fixture(autouse=True)

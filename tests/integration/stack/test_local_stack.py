@@ -15,7 +15,8 @@ from splitwiser.stack.card import read_cards
 from splitwiser.stack.child import ServiceStatus, State
 from splitwiser.stack.health import is_serving
 from splitwiser.stack.local import LocalStack
-from tests.integration.stack.conftest import FAKES, make_settings, until
+from tests.integration.stack.conftest import FAKES, make_settings
+from tests.support.waiting import PATIENCE_S, until
 
 
 async def test_every_service_is_ready_inside_and_gone_after(settings: Settings) -> None:
@@ -71,7 +72,7 @@ async def test_without_store_or_redis_the_stack_gives_up(
     async with LocalStack(settings, package=FAKES) as stack:
         os.kill(stack.services[instance].pid, signal.SIGKILL)
         with pytest.raises(error, match=f"the {instance} ended with signal 9"):
-            await asyncio.wait_for(stack.wait(), 5)
+            await asyncio.wait_for(stack.wait(), PATIENCE_S)
 
 
 async def test_a_service_that_cannot_start_shows_its_last_lines(tmp_path: Path) -> None:
@@ -93,9 +94,9 @@ async def test_a_service_that_finds_a_wrong_setting_makes_it_a_configuration_err
 
 async def test_a_service_that_is_never_ready_ends_the_start_in_time(tmp_path: Path) -> None:
     settings = make_settings(
-        tmp_path / "run", engine={"kind": "sim", "model": "decode-0:hang"}, stack={"start_timeout_s": 3}
+        tmp_path / "run", engine={"kind": "sim", "model": "decode-0:hang"}, stack={"start_timeout_s": 8}
     )
-    with pytest.raises(StartupError, match=r"decode-0 was not ready after 3 s\n.*the fake decode-0"):
+    with pytest.raises(StartupError, match=r"decode-0 was not ready after 8 s\n.*the fake decode-0"):
         async with LocalStack(settings, package=FAKES):
             pytest.fail("started")
 
@@ -124,7 +125,7 @@ async def test_cancelling_the_stop_kills_at_once(tmp_path: Path) -> None:
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE_S / 2)
     await until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 

@@ -11,8 +11,10 @@ import psutil
 import pytest
 
 from splitwiser.stack.local import LocalStack
-from tests.integration.stack.conftest import FAKES, make_settings, until
+from tests.integration.stack.conftest import FAKES, make_settings
+from tests.support.waiting import PATIENCE_S, until
 
+STOP_TIMEOUT_S = 80
 OWNER = f"""
 import asyncio, sys
 from pathlib import Path
@@ -20,11 +22,14 @@ from splitwiser.stack.local import LocalStack
 from tests.integration.stack.conftest import make_settings
 
 async def main():
-    stubborn = {{"engine": {{"kind": "sim", "model": "router:stay"}}, "stack": {{"stop_timeout_s": 60}}}}
+    stubborn = {{"engine": {{"kind": "sim", "model": "router:stay"}}, "stack": {{"stop_timeout_s": {STOP_TIMEOUT_S}}}}}
     settings = make_settings(Path(sys.argv[1]), **(stubborn if sys.argv[2:] else {{}}))
     async with LocalStack(settings, package={FAKES!r}):
         print("ready", flush=True)
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("stopping", flush=True)
 
 asyncio.run(main())
 """
@@ -37,9 +42,9 @@ async def owner_of_a_stack(*arguments: str) -> AsyncIterator[asyncio.subprocess.
         *(sys.executable, "-c", OWNER, *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     assert owner.stdout is not None
-    assert await asyncio.wait_for(owner.stdout.readline(), 30) == b"ready\n"
+    assert await asyncio.wait_for(owner.stdout.readline(), PATIENCE_S) == b"ready\n"
     yield owner
-    await asyncio.wait_for(owner.wait(), 15)
+    await asyncio.wait_for(owner.wait(), STOP_TIMEOUT_S / 2)
 
 
 def lives(process: psutil.Process) -> bool:
@@ -62,6 +67,8 @@ async def test_a_second_ctrl_c_waits_for_no_drain(tmp_path: Path) -> None:
     async with owner_of_a_stack(str(tmp_path / "run"), "stubborn") as owner:
         children = psutil.Process(owner.pid).children(recursive=True)
         owner.send_signal(signal.SIGINT)
+        assert owner.stdout
+        assert await asyncio.wait_for(owner.stdout.readline(), PATIENCE_S) == b"stopping\n"
         await asyncio.sleep(0.5)
         assert owner.returncode is None
         owner.send_signal(signal.SIGINT)

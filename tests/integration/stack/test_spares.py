@@ -12,7 +12,8 @@ import pytest
 
 from splitwiser.stack.child import State
 from splitwiser.stack.local import LocalStack
-from tests.integration.stack.conftest import FAKES, make_settings, until
+from tests.integration.stack.conftest import FAKES, make_settings
+from tests.support.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -108,4 +109,4 @@ async def test_a_spare_ends_by_itself_when_its_stack_is_gone(tmp_path: Path) -> 
     assert spare.stdin
     await asyncio.sleep(0.1)
     spare.stdin.close()
-    assert await asyncio.wait_for(spare.wait(), 10) == 0
+    assert await asyncio.wait_for(spare.wait(), PATIENCE_S) == 0

@@ -15,13 +15,15 @@ from splitwiser.v1 import inference_pb2, inference_pb2_grpc, sampling_pb2
 class TinyInference(inference_pb2_grpc.InferenceServiceServicer):
     """Waits first_s, then sends max_tokens tokens gap_s apart. Refuses the first refusals, and priority 1.
 
-    events takes "started" and "cancelled" of every call.
+    Nothing is sent while a test has go_on cleared. events takes "started" and "cancelled" of every call.
     """
 
     def __init__(self, first_s: float = 0.0, gap_s: float = 0.0, refusals: int = 0) -> None:
         self.first_s = first_s
         self.gap_s = gap_s
         self.refusals = refusals
+        self.go_on = asyncio.Event()
+        self.go_on.set()
         self.events: asyncio.Queue[str] = asyncio.Queue()
 
     async def Generate(  # noqa: N802
@@ -33,6 +35,7 @@ class TinyInference(inference_pb2_grpc.InferenceServiceServicer):
         self.events.put_nowait("started")
         try:
             await asyncio.sleep(self.first_s)
+            await self.go_on.wait()
             for index in range(request.stop.max_tokens):
                 await asyncio.sleep(self.gap_s if index else 0)
                 yield inference_pb2.GenerateResponse(token_ids=[index], text="x")

@@ -1,7 +1,9 @@
 """Open-loop load: arrivals wait for nothing, outcomes are recorded, and nothing is left in flight."""
 
 import asyncio
+import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -9,6 +11,7 @@ from splitwiser.bench.load import LoadRun, Silent
 from splitwiser.bench.workload import PlannedRequest, Workload
 from splitwiser.rpc.client import Client
 from splitwiser.v1 import inference_pb2, sampling_pb2
+from tests.support.waiting import until
 from tests.unit.bench.inference_server import TinyInference, serving
 
 
@@ -41,22 +44,33 @@ class Counting(Silent):
 
 
 async def test_arrivals_never_wait_for_completions(tmp_path: Path) -> None:
-    counting = Counting()
-    async with serving(TinyInference(first_s=0.5), tmp_path) as address, Client(address) as client:
-        records = await LoadRun(client.generate, build, counting).run(evenly(10, 0.02))
-    assert counting.most == 10
+    """Were one to wait for another's answer, none would come: the server waits for all of them."""
+    counting, servicer = Counting(), TinyInference()
+    servicer.go_on.clear()
+    async with serving(servicer, tmp_path) as address, Client(address) as client:
+        run = asyncio.create_task(LoadRun(client.generate, build, counting).run(evenly(10, 0.02)))
+        await until(lambda: counting.most == 10)
+        servicer.go_on.set()
+        records = await run
     assert [r.planned_s for r in records] == pytest.approx([i * 0.02 for i in range(10)])
-    assert all(0 <= r.lateness_s < 0.1 for r in records)
+    assert all(r.lateness_s >= 0 for r in records)
+    assert median(r.lateness_s for r in records) < 0.1
 
 
 async def test_a_record_has_every_token_time_and_the_servers_timings(tmp_path: Path) -> None:
     counting = Counting()
     async with serving(TinyInference(first_s=0.1, gap_s=0.05), tmp_path) as address, Client(address) as client:
+        began_s = time.perf_counter()
         (record,) = await LoadRun(client.generate, build, counting).run(evenly(1, 0))
+        took_s = time.perf_counter() - began_s
     assert (record.outcome.status, record.outcome.reason) == ("OK", "LENGTH")
     assert (record.output_tokens, record.prompt_tokens, len(record.arrived)) == (3, 4, 3)
-    assert record.ttft_s == pytest.approx(0.1, abs=0.05)
-    assert record.itl_s == pytest.approx((0.05, 0.05), abs=0.03)
+    # Earlier than the server sent it nothing can come, and what comes late may come together.
+    first, second, third = (arrived.at_s - record.sent_s for arrived in record.arrived)
+    assert record.ttft_s == first
+    assert 0.09 < first < second < third
+    assert record.itl_s == pytest.approx((second - first, third - second))
+    assert 0.19 < third <= took_s
     assert record.server_ms["queue_ms"] == 1.5
     assert record.server_ms["decode_ms"] == 0
     assert (counting.in_flight, counting.messages) == (0, 4)
@@ -83,5 +97,5 @@ async def test_cancelling_a_run_cancels_its_requests(tmp_path: Path) -> None:
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert [await servicer.events.get() for _ in range(5)] == ["cancelled"] * 5

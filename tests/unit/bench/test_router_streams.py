@@ -16,7 +16,7 @@ def plan(address: str, streams: int = 4) -> Plan:
         router_pid=os.getpid(),
         streams=streams,
         warmup_s=0.2,
-        window_s=0.5,
+        window_s=1.0,
         prompt_tokens=8,
         output_tokens=20,
         idle_requests=3,
@@ -32,7 +32,7 @@ async def test_every_stream_is_followed_by_the_next(tmp_path: Path) -> None:
     assert window.counts.tokens > 20 * window.counts.requests / 2
     assert window.counts.messages == window.counts.tokens
     assert window.counts.text_chars == window.counts.tokens
-    assert window.wall_s == pytest.approx(0.5, abs=0.2)
+    assert window.wall_s > 0.95
     assert 0 < window.router_cpu_s <= window.wall_s * 2
 
 

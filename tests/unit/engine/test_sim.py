@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -233,10 +234,14 @@ def test_other_weights_are_another_model() -> None:
 
 
 async def test_steps_take_their_cost_on_average_however_small() -> None:
-    loop = asyncio.get_running_loop()
-    cost = StepCost()
-    for steps, cost_us in ((20, 5000.0), (500, 200.0)):
-        started_s = loop.time()
+    async def took_s(steps: int, cost_us: float) -> float:
+        cost, started_s = StepCost(), time.monotonic()
         for _ in range(steps):
             await cost.pay(cost_us)
-        assert 0.09 < loop.time() - started_s < 0.5
+        return time.monotonic() - started_s
+
+    for steps, cost_us in ((20, 5000.0), (500, 200.0)):
+        tries = [await took_s(steps, cost_us) for _ in range(5)]
+        assert min(tries) > 0.09
+        # The quickest try: a machine with other work adds to some.
+        assert min(tries) < 0.5

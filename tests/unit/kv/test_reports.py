@@ -5,6 +5,7 @@ import asyncio
 from splitwiser.errors import RegistryUnavailable, StaleHandle
 from splitwiser.kv.handle import Epoch, KvHandle
 from splitwiser.kv.reports import Reports
+from tests.support.waiting import until
 
 HANDLE = KvHandle("store", "r1", Epoch(7, 1), (1, 2), 9, "hash", 0)
 
@@ -43,6 +44,8 @@ async def reported(registry: HeldRegistry) -> int:
     reports.claimed("r1", HANDLE.epoch)
     assert registry.told == []
     registry.answers.set()
+    await until(lambda: len(registry.told) == 2)
+    # What is made of the last answer.
     await asyncio.sleep(0.01)
     assert registry.told == ["grant r1", "claim r1 1"]
     return failures

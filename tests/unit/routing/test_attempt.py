@@ -85,7 +85,7 @@ async def outcome_of(
         return decode
 
     monkeypatch.setattr(attempt_module, "DecodeCall", call)
-    async with asyncio.timeout(5), Attempt(journey, None) as attempt:  # type: ignore[arg-type]
+    async with asyncio.timeout(60), Attempt(journey, None) as attempt:  # type: ignore[arg-type]
         return await attempt.follow(prefill(script)) or await attempt.decoded()
 
 

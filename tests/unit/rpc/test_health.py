@@ -12,6 +12,7 @@ from splitwiser.rpc.health import LIVENESS, Health, health_listener
 from splitwiser.rpc.listen import ListenOptions
 from splitwiser.rpc.server import serve
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
+from tests.support.waiting import until
 from tests.unit.rpc.test_server import Echo, service
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -21,7 +22,7 @@ async def answers(channel: grpc.aio.Channel) -> tuple[int, int]:
     """What is said of readiness and of liveness."""
     stub = health_pb2_grpc.HealthStub(channel)
     names = ("", LIVENESS)
-    ready, alive = [await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5) for name in names]
+    ready, alive = [await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=60) for name in names]
     return ready.status, alive.status
 
 
@@ -44,7 +45,7 @@ async def test_a_draining_server_is_not_ready_and_alive_until_its_last_call_ends
         await server.set_serving(True)
         async with grpc.aio.insecure_channel(options.health_address) as probe, Client(server.address) as client:
             call = asyncio.create_task(client.tokenize("abc"))
-            await asyncio.sleep(0.1)
+            await until(lambda: echo.waiting == 1)
             draining = asyncio.create_task(server.drain())
             await asyncio.sleep(0.1)
             assert await answers(probe) == (NOT_SERVING, SERVING)
@@ -63,5 +64,5 @@ async def test_the_health_listener_serves_health_alone(tmp_path: Path) -> None:
     ):
         stub = inference_pb2_grpc.InferenceServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await stub.Tokenize(inference_pb2.TokenizeRequest(text="abc"), timeout=5)
+            await stub.Tokenize(inference_pb2.TokenizeRequest(text="abc"), timeout=60)
         assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -15,16 +15,17 @@ from splitwiser.rpc import status
 from splitwiser.rpc.client import Client, open_channel, open_stream
 from splitwiser.rpc.server import Server, Service, serve
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
+from tests.support.waiting import until
 
 GENERATE = "/splitwiser.v1.InferenceService/Generate"
 TOKENIZE = "/splitwiser.v1.InferenceService/Tokenize"
 
 
 class Echo(inference_pb2_grpc.InferenceServiceServicer):
-    """Streams until cancelled, and counts those cancellations."""
+    """Streams until cancelled, and counts those cancellations. Tokenize waits for its release."""
 
     def __init__(self) -> None:
-        self.cancelled = 0
+        self.cancelled = self.waiting = 0
         self.release = asyncio.Event()
 
     async def Generate(self, request: Any, context: Any) -> None:  # noqa: N802
@@ -37,6 +38,7 @@ class Echo(inference_pb2_grpc.InferenceServiceServicer):
             raise
 
     async def Tokenize(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.waiting += 1
         await self.release.wait()
         return inference_pb2.TokenizeResponse(token_ids=[len(request.text)])
 
@@ -66,7 +68,7 @@ async def refusal(
     async with open_channel(address) as channel:
         call = channel.unary_unary(method, request_serializer=lambda raw: raw, response_deserializer=lambda raw: raw)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call(data, metadata=metadata, timeout=5)
+            await call(data, metadata=metadata, timeout=60)
         return status.decode(caught.value)
 
 
@@ -98,7 +100,7 @@ async def test_a_metadata_bomb_is_refused_with_its_size(server: Server) -> None:
 async def test_a_full_method_refuses_while_health_goes_on(server: Server, echo: Echo) -> None:
     async with Client(server.address) as client, open_channel(server.address) as channel:
         first = asyncio.create_task(client.tokenize("abc"))
-        await asyncio.sleep(0.1)
+        await until(lambda: echo.waiting == 1)
         with pytest.raises(Overloaded) as caught:
             await client.tokenize("abc")
         assert caught.value.retry_after_s
@@ -114,10 +116,7 @@ async def test_leaving_a_stream_early_cancels_it_at_the_server(server: Server, e
         async with open_stream(stub.Generate, inference_pb2.GenerateRequest()) as messages:
             async for _ in messages:
                 break
-        for _ in range(100):
-            if echo.cancelled:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: echo.cancelled > 0)
     assert echo.cancelled == 1
 
 

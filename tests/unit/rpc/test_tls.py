@@ -17,6 +17,7 @@ from splitwiser.rpc.server import serve
 from splitwiser.rpc.tls import follow_files
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 from tests.support.certificates import secret_in, write_secret
+from tests.support.waiting import PATIENCE_S
 from tests.unit.rpc.test_server import Echo, service
 
 
@@ -67,12 +68,12 @@ async def test_a_server_must_have_the_name_that_it_was_found_by(tmp_path: Path) 
     async with serving(tls) as address:
         async with open_channel(address, tls, "prefill") as channel:
             stub = inference_pb2_grpc.InferenceServiceStub(channel)
-            assert (await call_unary(stub.Tokenize, request, timeout_s=5)).token_ids == [3]
+            assert (await call_unary(stub.Tokenize, request, timeout_s=60)).token_ids == [3]
         for name in ("", "decode"):
             async with open_channel(address, tls, name) as channel:
                 stub = inference_pb2_grpc.InferenceServiceStub(channel)
                 with pytest.raises(WorkerLost, match=r"Hostname Verification"):
-                    await call_unary(stub.Tokenize, request, timeout_s=5)
+                    await call_unary(stub.Tokenize, request, timeout_s=60)
 
 
 async def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ async def test_changed_files_are_told_once_they_can_be_used(tmp_path: Path) -> N
     await asyncio.sleep(0.1)
     assert changes == []
     write_secret(tmp_path)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not changes:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     following.cancel()

@@ -94,7 +94,7 @@ async def test_on_a_cpu_nothing_is_shared(run_dir: RunDir) -> None:
 
 async def test_a_service_starts_with_its_environment(run_dir: RunDir, tmp_path: Path) -> None:
     process = await Process.start(["/usr/bin/env"], tmp_path / "log", {"CUDA_MPS_CLIENT_PRIORITY": "1"})
-    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     assert "CUDA_MPS_CLIENT_PRIORITY=1" in (tmp_path / "log").read_text().splitlines()
 
 

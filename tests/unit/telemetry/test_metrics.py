@@ -21,7 +21,7 @@ def value(metrics: ServiceMetrics, name: str, **labels: str) -> float | None:
 
 
 def scrape(port: int) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         return {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
 
 
@@ -136,10 +136,10 @@ def test_a_token_costs_microseconds():
     metrics = RouterMetrics()
 
     def batch_us() -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(5_000):
             metrics.next_tokens(1, 0.021)
-        return (time.perf_counter() - began) / 5_000 * 1e6
+        return (time.thread_time() - began) / 5_000 * 1e6
 
-    # About 1.5 where nothing else runs; the bound leaves room for a busy machine.
-    assert min(batch_us() for _ in range(5)) < 6
+    # Of CPU time: about 1.5 where it was measured; the bound leaves room for a slower machine.
+    assert min(batch_us() for _ in range(5)) < 10

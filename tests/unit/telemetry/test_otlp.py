@@ -72,18 +72,19 @@ def test_a_lost_collector_slows_nothing_and_the_timeline_is_complete(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ):
     tracing, timeline = start(tmp_path, request.getfixturevalue(kind))
-    slowest_s = 0.0
+    took_s = list[float]()
     for _ in range(3000):
         began = time.perf_counter()
         tracing.record(names.QUEUE, 1, 2)
-        slowest_s = max(slowest_s, time.perf_counter() - began)
+        took_s.append(time.perf_counter() - began)
         time.sleep(0.0005)
     began = time.perf_counter()
     tracing.shutdown()
     timeline.close()
     left_s = time.perf_counter() - began
-    assert slowest_s < 1.0  # A busy machine, not the collector; one wait for that takes 2 s and more.
-    assert left_s < otlp.SHUTDOWN_S + 1.5
+    # The machine may be late a few times, by less than a wait for the collector; without the limit there would be six.
+    assert sorted(took_s)[-3] < otlp.EXPORT_TIMEOUT_S / 2
+    assert left_s < 3 * otlp.EXPORT_TIMEOUT_S + otlp.SHUTDOWN_S
     assert len(read_timeline(tmp_path)) == 3000
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 1
 
