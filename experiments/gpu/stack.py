@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -119,7 +120,17 @@ async def look(stack: LocalStack) -> dict[str, Any]:
             f"third_process_start{name}": await probe(stack.settings, control, *arguments)
             for name, arguments in starts_of(stack.settings).items()
         },
+        **await look_at_cold_start(stack.settings, control),
     }
+
+
+async def look_at_cold_start(settings: Settings, control: Control) -> dict[str, Any]:
+    """The same of a decode worker that finds nothing compiled."""
+    if settings.engine.kind != "vllm":
+        return {}
+    with tempfile.TemporaryDirectory(prefix="sw-cold-") as folder:
+        caches = {"VLLM_CACHE_ROOT": folder, "TORCHINDUCTOR_CACHE_DIR": folder, "TRITON_CACHE_DIR": folder}
+        return {"third_process_start_cold": await probe(settings, control, *starts_of(settings)[""], extra=caches)}
 
 
 async def start_again(settings: Settings, once: int, draw: random.Random) -> dict[str, Any]:
@@ -147,9 +158,11 @@ def starts_of(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {"": ("experiments.gpu.startup", settings.engine.model)}
 
 
-async def probe(settings: Settings, control: Control, module: str, *arguments: str) -> dict[str, Any]:
+async def probe(
+    settings: Settings, control: Control, module: str, *arguments: str, extra: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What one more process of the GPU, attached to the stack's store, finds. Its failure does not end the others."""
-    environment = {**os.environ, **ClientShare().environment(control)}
+    environment = {**os.environ, **ClientShare().environment(control), **(extra or {})}
     command = (sys.executable, "-m", module, str(settings.run_dir / settings.store.socket), *arguments)
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     output, _ = await process.communicate()
