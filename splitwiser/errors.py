@@ -108,6 +108,13 @@ class WorkerLost(SplitwiserError):
     status = "UNAVAILABLE"
 
 
+class GaveWay(SplitwiserError):
+    """Decode ran out of pages, and this request came last. The router prefills it again; a client never sees it."""
+
+    reason = "GAVE_WAY"
+    status = "ABORTED"
+
+
 class Draining(SplitwiserError):
     """The service is leaving and takes nothing new."""
 

@@ -41,6 +41,7 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
                 links,
                 reports.tracing,
                 metrics,
+                launch.settings.decode.room_tokens,
             ),
             standing={"StreamSteps": links.end},
         )

@@ -9,12 +9,13 @@ from services.decode.links import Links
 from services.decode.marks import ClaimMarks, claim_marks
 from services.decode.tokens import check_tokens
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, kv_positions
-from splitwiser.errors import LayoutMismatch, SplitwiserError
+from splitwiser.errors import GaveWay, LayoutMismatch, SplitwiserError
 from splitwiser.kv.claims import Claims
 from splitwiser.kv.handle import KvHandle, KvPromise
 from splitwiser.kv.handle_proto import promise_from_proto
 from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.reports import Reports
+from splitwiser.kv.rooms import Room, Rooms
 from splitwiser.rpc import convert
 from splitwiser.rpc.propagation import incoming_context
 from splitwiser.telemetry import names
@@ -35,9 +36,12 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         links: Links,
         tracing: Tracing,
         metrics: DecodeMetrics,
+        room_tokens: int,
     ) -> None:
-        """sharing: None keeps every page to its request."""
+        """sharing: None keeps every page to its request. room_tokens: as in DecodeSettings."""
         self._engine = engine
+        self._rooms = Rooms(engine.pages, engine.layout)
+        self._room_tokens = room_tokens
         self._claims = claims
         self._sharing = sharing
         self._reports = reports
@@ -61,20 +65,23 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         promise, stop = promise_from_proto(request.promise), convert.stop_from_proto(request.stop)
         sampling, link = convert.sampling_from_proto(request.sampling), self._links.get(request.link_id)
         check_tokens(request, promise.tokens, stop, sampling)
-        positions = kv_positions(promise.tokens, stop, request.first_index)
-        handle, own, marks = await self._claim(promise, positions)
-        with self._held(handle, own) as token_ids:
+        most = kv_positions(promise.tokens, stop, request.first_index)
+        first = kv_positions(promise.tokens, stop, request.first_index, self._room_tokens)
+        handle, own, marks = await self._claim(promise, first)
+        room = self._rooms.enter(handle.shared, own, most, request.priority)
+        with self._held(handle, room) as token_ids, room:
             sink = link.sink(request.stream_id)
 
             def on_token(token_id: int) -> None:
                 token_ids.append(token_id)
+                room.reach(handle.tokens + len(token_ids))
                 sink(token_id)
 
             job = DecodeJob(
                 request_id=request.request_id,
                 first_token=handle.next_token,
                 prompt_tokens=handle.tokens,
-                pages=(*handle.shared, *own),
+                pages=room.pages,
                 sampling=sampling,
                 stop=stop,
                 on_token=on_token,
@@ -88,28 +95,27 @@ class DecodeServicer(decode_pb2_grpc.DecodeServiceServicer):
         return self._answer(request.request_id, handle, decoded, marks)
 
     @contextmanager
-    def _held(self, handle: KvHandle, own: tuple[int, ...]) -> Iterator[list[int]]:
+    def _held(self, handle: KvHandle, room: Room) -> Iterator[list[int]]:
         """Give the request's own pages back in the end. The list takes its tokens as they come, after the first."""
         token_ids = [handle.next_token]
         if self._sharing is None:
             try:
                 yield token_ids
             finally:
-                self._engine.pages.free(own)
+                self._engine.pages.free(room.own)
             return
-        shared = self._sharing.share(handle, own)
+        shared, broken = self._sharing.share(handle), False
         try:
             yield token_ids
+        except GaveWay:
+            raise
         except Exception:
             # The engine broke, perhaps within a step: what it has written last is not to be trusted.
-            shared.end(())
+            broken = True
             raise
-        except BaseException:
-            shared.end(token_ids[:-1])
-            raise
-        else:
+        finally:
             # The last token was never fed back, so it has no KV.
-            shared.end(token_ids[:-1])
+            shared.end(room.own, () if broken else token_ids[:-1])
 
     async def _claim(self, promise: KvPromise, positions: int) -> tuple[KvHandle, tuple[int, ...], ClaimMarks]:
         """The handle and the request's own pages, granted ones first, as soon as they are granted.

@@ -40,6 +40,7 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
                 Reports(worker.registry, metrics.registry_failed),
                 reports.tracing,
                 metrics,
+                settings.decode.room_tokens,
             ),
         )
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)

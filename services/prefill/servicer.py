@@ -31,9 +31,11 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         reports: Reports,
         tracing: Tracing,
         metrics: PrefillMetrics,
+        room_tokens: int,
     ) -> None:
-        """lookups: None computes every prompt from its first token on."""
+        """lookups: None computes every prompt from its first token on. room_tokens: as in DecodeSettings."""
         self._engine = engine
+        self._room_tokens = room_tokens
         self._grants = grants
         self._lookups = lookups
         self._reports = reports
@@ -58,7 +60,7 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         if self._lookups is None:
             await self._run(job, context, arrived_ns)
             return
-        positions = kv_positions(len(job.token_ids), convert.stop_from_proto(request.stop), job.first_index)
+        positions = kv_positions(len(job.token_ids), job.stop, job.first_index, self._room_tokens)
         need = self._engine.layout.pages_for(positions)
         async with self._lookups.found(job.request_id, job.token_ids, need=need, salt=request.cache_salt) as found:
             job = replace(job, shared=found.pages)

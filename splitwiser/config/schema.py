@@ -12,6 +12,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 KEPT_PART = 4
 """A worker keeps this part of its pages at hand, free, and lends what is free beyond it."""
 Percent = Annotated[int, Field(gt=0, le=100)]
+LEAST_ROOM_TOKENS = 32
+"""More than what a request has left when it asks for its next page."""
 VLLM_PAGE_TOKENS = 32
 """The vllm engine's default."""
 VLLM_PAGE_UNITS = {"cpu": 32, "cuda": 16}
@@ -67,6 +69,9 @@ class DecodeSettings(Section):
     """Decode processes."""
     max_batch: Positive = 64
     """Most sequences of one step."""
+    room_tokens: Literal[0] | Annotated[int, Field(ge=LEAST_ROOM_TOKENS)] = 64
+    """A request starts with pages for so many tokens of its answer and gets more as it grows; when there are none left,
+    the one that came last gives its own back and is prefilled again later. 0: it starts with pages for max_tokens."""
 
 
 class GpuSettings(Section):

@@ -137,6 +137,8 @@ class Prefilled:
 class DecodeJob:
     """One adopted request: pages[: pages_for(prompt_tokens)] hold the prompt's KV, the rest is room to grow.
 
+    The caller may append to pages while the job runs; before each step there is room for its token.
+
     on_token takes every generated token as soon as its step is over; the first one is prefill's and is not repeated.
     first_index is that one's number, 0 unless the request is resumed. stop counts the tokens before it as well, which
     are part of prompt_tokens then.
@@ -145,7 +147,7 @@ class DecodeJob:
     request_id: str
     first_token: int
     prompt_tokens: int
-    pages: tuple[int, ...]
+    pages: Sequence[int]
     sampling: Sampling
     stop: StopRule
     on_token: Callable[[int], None]
@@ -158,15 +160,14 @@ class DecodeJob:
     prompt_ids: tuple[int, ...] = ()
     """The prompt without those, where the sampling counts it."""
 
-    @property
-    def positions(self) -> int:
-        """Tokens whose KV the job may have to keep. The last one is never fed back, so it needs no room."""
-        return kv_positions(self.prompt_tokens, self.stop, self.first_index)
 
+def kv_positions(prompt_tokens: int, stop: StopRule, first_index: int, room_tokens: int = 0) -> int:
+    """Tokens of KV of prompt and completion together; first_index tokens of the completion are in the prompt.
 
-def kv_positions(prompt_tokens: int, stop: StopRule, first_index: int) -> int:
-    """Tokens of KV of prompt and completion together; first_index tokens of the completion are in the prompt."""
-    return prompt_tokens + stop.max_tokens - first_index - 1
+    The last token is never fed back, so it needs no room. room_tokens: of the completion, to begin with; 0: all of it.
+    """
+    completion = stop.max_tokens - first_index - 1
+    return prompt_tokens + (min(completion, room_tokens) if room_tokens else completion)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class DecodeSlot:
     token: int
     position: int
     index: int
-    pages: tuple[int, ...]
+    pages: Sequence[int]
     sampling: Sampling
 
     @property

@@ -55,8 +55,6 @@ class DecodeScheduler:
         """
         if job.stop.reason(job.first_token, job.first_index + 1):
             raise InvalidRequest("ends with its first token", help="only decode what goes on", field="stop")
-        needed = self._layout.pages_for(job.positions)
-        assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
         generation = Generation(job, (job.priority, self._arrivals), on_done, job.first_token, job.first_index + 1)
         self._arrivals += 1
         insort(self._waiting, generation, key=attrgetter("rank"))
@@ -77,7 +75,7 @@ class DecodeScheduler:
         self._running += self._waiting[:joining]
         del self._waiting[:joining]
         self._in_flight = bool(self._running)
-        return [_slot(generation) for generation in self._running]
+        return [self._slot(generation) for generation in self._running]
 
     def postprocess(self, tokens: Sequence[Token], time: StepTime) -> None:
         """Take the step's tokens, one for each slot, and give each to its request's on_token."""
@@ -93,6 +91,12 @@ class DecodeScheduler:
             else:
                 self._advance(generation, token, span)
 
+    def _slot(self, generation: Generation) -> DecodeSlot:
+        job, tokens = generation.job, generation.tokens
+        position = job.prompt_tokens + tokens - job.first_index - 1
+        assert position < len(job.pages) * self._layout.page_tokens, (job.request_id, position, len(job.pages))
+        return DecodeSlot(job.request_id, generation.token, position, tokens, job.pages, job.sampling)
+
     def _advance(self, generation: Generation, drawn: Token, span: StepSpan) -> None:
         token, logprobs = split(drawn)
         generation.token = token
@@ -105,12 +109,6 @@ class DecodeScheduler:
             self._running.append(generation)
         else:
             generation.on_done(_decoded(generation, reason, span))
-
-
-def _slot(generation: Generation) -> DecodeSlot:
-    job, tokens = generation.job, generation.tokens
-    position = job.prompt_tokens + tokens - job.first_index - 1
-    return DecodeSlot(job.request_id, generation.token, position, tokens, job.pages, job.sampling)
 
 
 def _decoded(generation: Generation, reason: FinishReason, last_step: StepSpan) -> Decoded:

@@ -7,8 +7,20 @@ have lent some of its share: it gets as many back, if not the same ones.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from splitwiser.errors import PromptTooLong
+
+Pages = tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Who waits for count pages. is_running: for a request whose other pages are in use, so that it goes first."""
+
+    count: int
+    is_running: bool
+    pages: "asyncio.Future[Pages]"
 
 
 class OwnedPages:
@@ -18,10 +30,10 @@ class OwnedPages:
         """Own pages, and be due lent more. Free ones below spare are recalled, above keep lent (None: never)."""
         self._free = deque(pages)
         self._in_use: set[int] = set()
-        self._waiters: deque[tuple[int, asyncio.Future[tuple[int, ...]]]] = deque()
+        self._waiters: deque[_Waiter] = deque()
         self._freed_callbacks: list[Callable[[], None]] = []
         self._changed_callbacks: list[Callable[[], None]] = []
-        self._short = 0
+        self._short = self._headroom = 0
         self._spare, self._keep = spare, keep
         self.lent = lent
         self.capacity = len(self._free) + lent
@@ -42,7 +54,7 @@ class OwnedPages:
     @property
     def is_short(self) -> bool:
         """Whether somebody waits for more than is free."""
-        return max(self._waiters[0][0] if self._waiters else 0, self._short) > len(self._free)
+        return self._awaited > len(self._free)
 
     @property
     def surplus(self) -> int:
@@ -51,7 +63,15 @@ class OwnedPages:
 
     @property
     def _wanted(self) -> int:
-        return max(self._waiters[0][0] if self._waiters else 0, self._short, self._spare)
+        return max(self._awaited, self._spare)
+
+    @property
+    def _awaited(self) -> int:
+        """Free pages without which nobody gets on."""
+        return max(self._needed(self._waiters[0]) if self._waiters else 0, self._short)
+
+    def _needed(self, waiter: _Waiter) -> int:
+        return waiter.count + (0 if waiter.is_running else self._headroom)
 
     def counts(self) -> dict[str, int]:
         """Pages by state, for metrics."""
@@ -73,36 +93,50 @@ class OwnedPages:
                 help="shorten prompt or max_tokens, or raise pool.pages",
             )
 
+    def keep_headroom(self, count: int) -> None:
+        """From now on, leave so many pages free when one is let in that has none yet."""
+        self._headroom = count
+        self._serve_waiters()
+
     def can_allocate(self, count: int) -> bool:
         """Whether count pages are free and nobody waits in front."""
+        count += self._headroom
         can = not self._waiters and count <= len(self._free)
         if not can and count > self._short:
             self._short = count
             self._tell_changed()
         return can
 
-    def allocate(self, count: int) -> tuple[int, ...]:
+    def allocate(self, count: int) -> Pages:
         """Take count free pages into use; call only after can_allocate."""
         assert self.can_allocate(count), (count, len(self._free))
         return self._take(count)
 
-    async def reserve(self, count: int) -> tuple[int, ...]:
+    async def reserve(self, count: int) -> Pages:
         """Wait, first come first served, for count free pages and take them into use. Cancelling takes none."""
         self.require(count)
         if self.can_allocate(count):
             return self._take(count)
-        future: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
-        self._waiters.append((count, future))
-        self._tell_changed()
+        pages = self._wait(count, len(self._waiters))
         try:
-            return await future
+            return await pages
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.free(future.result())
-            else:
-                self._waiters = deque(entry for entry in self._waiters if entry[1] is not future)
-                self._serve_waiters()
+            self.give_up(pages)
             raise
+
+    def ask(self) -> "asyncio.Future[Pages]":
+        """One more page, in use, for a request that runs: before all that have none yet. To be awaited, or given up."""
+        running = sum(1 for waiter in self._waiters if waiter.is_running)
+        asked = self._wait(1, running, is_running=True)
+        self._serve_waiters()
+        return asked
+
+    def give_up(self, asked: "asyncio.Future[Pages]") -> None:
+        """Nobody waits any more for what was asked: pages that came are free."""
+        if asked.cancel() or asked.cancelled():
+            self._serve_waiters()
+        else:
+            self.free(asked.result())
 
     def free(self, pages: Iterable[int]) -> None:
         """Pages in use become free again."""
@@ -144,7 +178,13 @@ class OwnedPages:
         self._free.extend(pages)
         self._serve_waiters()
 
-    def _take(self, count: int) -> tuple[int, ...]:
+    def _wait(self, count: int, place: int, *, is_running: bool = False) -> "asyncio.Future[Pages]":
+        pages: asyncio.Future[Pages] = asyncio.get_running_loop().create_future()
+        self._waiters.insert(place, _Waiter(count, is_running, pages))
+        self._tell_changed()
+        return pages
+
+    def _take(self, count: int) -> Pages:
         pages = tuple(self._free.popleft() for _ in range(count))
         self._in_use.update(pages)
         self._short = 0
@@ -152,10 +192,10 @@ class OwnedPages:
         return pages
 
     def _serve_waiters(self) -> None:
-        while self._waiters and self._waiters[0][0] <= len(self._free):
-            count, future = self._waiters.popleft()
-            if not future.done():
-                future.set_result(self._take(count))
+        while self._waiters and (self._waiters[0].pages.done() or self._needed(self._waiters[0]) <= len(self._free)):
+            waiter = self._waiters.popleft()
+            if not waiter.pages.done():
+                waiter.pages.set_result(self._take(waiter.count))
         self._tell_changed()
         if not self._waiters:
             for callback in self._freed_callbacks:

@@ -16,7 +16,7 @@ MAX_HASHES = 12_000
 @dataclass(frozen=True, slots=True)
 class PinLimits:
     """Pages: due, those of a decode worker; pinned, how many of them waiting requests may have pinned together; and
-    need, those that this request needs from first to last.
+    need, those that decode lets this request in with.
     """
 
     due: int

@@ -34,13 +34,13 @@ class Sharing:
         self._hasher = hasher
         self._background = Background()
 
-    def share(self, handle: KvHandle, own: Sequence[int]) -> "SharedRequest":
-        """Share a claimed prompt's full pages. own: the request's pages after those of handle.shared."""
-        return SharedRequest(self._ledger, self._pages, self._hasher, self._background, handle, own)
+    def share(self, handle: KvHandle) -> "SharedRequest":
+        """Share a claimed prompt's full pages."""
+        return SharedRequest(self._ledger, self._pages, self._hasher, self._background, handle)
 
     def abandon(self, handle: KvHandle, own: Sequence[int]) -> None:
         """Give back what was claimed for a request whose caller is gone."""
-        self.share(handle, own).end(())
+        self.share(handle).end(own, ())
 
 
 class SharedRequest:
@@ -53,22 +53,21 @@ class SharedRequest:
         hasher: PageHasher,
         background: Background,
         handle: KvHandle,
-        own: Sequence[int],
     ) -> None:
         self._ledger = ledger
         self._pages = pages
         self._hasher = hasher
         self._background = background
         self._handle = handle
-        self._own = own
         self._prompt = asyncio.ensure_future(self._share_prompt())
 
-    def end(self, token_ids: Sequence[int]) -> None:
-        """No step uses the pages any more. token_ids: those whose KV decode wrote, the first at position handle.tokens.
+    def end(self, own: Sequence[int], token_ids: Sequence[int]) -> None:
+        """No step uses the pages any more: those that the index takes are nobody's now, the rest is free.
 
-        What the index takes is nobody's now, the rest is free.
+        own: the request's pages after those of handle.shared. token_ids: those whose KV decode wrote, the first at
+        position handle.tokens.
         """
-        self._background.start(self._end(token_ids))
+        self._background.start(self._end(own, token_ids))
 
     async def _share_prompt(self) -> Shared | None:
         try:
@@ -79,18 +78,18 @@ class SharedRequest:
         self._pages.lend(shared.pages)
         return shared
 
-    async def _end(self, token_ids: Sequence[int]) -> None:
+    async def _end(self, own: Sequence[int], token_ids: Sequence[int]) -> None:
         shared, taken = await self._prompt, set[int]()
         try:
             if shared:
                 taken.update(shared.pages)
-                taken.update(await self._share_answer(shared, token_ids))
+                taken.update(await self._share_answer(shared, own, token_ids))
         finally:
-            self._pages.free([page for page in self._own if page not in taken])
+            self._pages.free([page for page in own if page not in taken])
 
-    async def _share_answer(self, shared: Shared, token_ids: Sequence[int]) -> tuple[int, ...]:
+    async def _share_answer(self, shared: Shared, own: Sequence[int], token_ids: Sequence[int]) -> tuple[int, ...]:
         hashes = self._hasher.chain(shared.parent, (*shared.tail, *token_ids))
         first = self._handle.tokens // self._hasher.page_tokens - len(self._handle.shared)
-        taken = await self._ledger.share_answer(self._handle, self._own[first : first + len(hashes)], hashes)
+        taken = await self._ledger.share_answer(self._handle, own[first : first + len(hashes)], hashes)
         self._pages.lend(taken)
         return taken

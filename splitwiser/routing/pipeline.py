@@ -6,9 +6,10 @@ Invariant: the client has each token once and in order, however many workers wer
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import count
 
 from splitwiser.config.schema import RouterSettings
-from splitwiser.errors import DuplicateRequest, StaleHandle, WorkerLost
+from splitwiser.errors import DuplicateRequest, GaveWay, StaleHandle, WorkerLost
 from splitwiser.routing.attempt import Attempt
 from splitwiser.routing.decode_call import LOST, doubting
 from splitwiser.routing.journey import Journey
@@ -51,28 +52,35 @@ class Pipeline:
         """Push every token of the request and return how it ended.
 
         A lost worker costs another prefill, not the request: of the prompt alone before the first decoded token, of the
-        prompt and all tokens so far after it. Cancelling stops the work in both phases.
+        prompt and all tokens so far after it. So does giving way, as often as it is asked for. Cancelling stops the
+        work in both phases.
         """
-        for retry in range(self._retries + 1):
+        losses = 0
+        for attempt in count():
             try:
-                return await self._attempt(journey, retry)
-            except RETRIED as error:
+                return await self._attempt(journey, admitted=attempt > 0)
+            except (GaveWay, *RETRIED) as error:
                 if outcome := journey.ended():
                     return outcome
+                if isinstance(error, GaveWay):
+                    self._metrics.gave_way()
+                    continue
                 if journey.first_index and not self._resumes:
                     raise _lost_in_mid_stream(journey) from error
-                if retry == self._retries:
+                if losses == self._retries:
                     raise
+                losses += 1
                 self._metrics.retried()
         raise AssertionError("unreachable")
 
-    async def _attempt(self, journey: Journey, retry: int) -> Outcome:
-        for _ in range(LEAVING_TRIES if retry else 0):
+    async def _attempt(self, journey: Journey, *, admitted: bool) -> Outcome:
+        """admitted: the request was with a prefill worker before, which may not have let it go yet."""
+        for _ in range(LEAVING_TRIES if admitted else 0):
             try:
                 return await self._run(journey, admitted=True)
             except DuplicateRequest:
                 await asyncio.sleep(LEAVING_S)
-        return await self._run(journey, admitted=retry > 0)
+        return await self._run(journey, admitted=admitted)
 
     async def _run(self, journey: Journey, *, admitted: bool) -> Outcome:
         waiting_since_ns = time.time_ns()

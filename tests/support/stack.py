@@ -86,8 +86,12 @@ class RunningStack:
 
     def pages_in_use(self) -> int:
         """Pages that the workers' engines hold for requests, by their metrics."""
-        cards = [card for card in read_cards(self.settings.run_dir).values() if card.service in ("prefill", "decode")]
-        return sum(_pages_in_use(card.metrics_port) for card in cards)
+        return int(sum(self.metric(phase, "splitwiser_kv_pages", state="in_use") for phase in ("prefill", "decode")))
+
+    def metric(self, service: str, name: str, **labels: str) -> float:
+        """A metric's value, summed over the service's processes. Blocks."""
+        cards = [card for card in read_cards(self.settings.run_dir).values() if card.service == service]
+        return sum(_sample(card.metrics_port, name, labels) for card in cards)
 
     async def assert_nothing_is_left(self) -> None:
         """Wait until no page is granted, in use or missing, and Redis is empty."""
@@ -101,13 +105,13 @@ class RunningStack:
         raise AssertionError(f"left behind: {counts}, {in_use} pages in use, {keys} keys")
 
 
-def _pages_in_use(metrics_port: int) -> int:
+def _sample(metrics_port: int, name: str, labels: dict[str, str]) -> float:
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as answer:
         for family in text_string_to_metric_families(answer.read().decode()):
             for sample in family.samples:
-                if sample.name == "splitwiser_kv_pages" and sample.labels["state"] == "in_use":
-                    return int(sample.value)
-    raise AssertionError("no splitwiser_kv_pages")
+                if sample.name == name and sample.labels.items() >= labels.items():
+                    return float(sample.value)
+    raise AssertionError(f"no {name}")
 
 
 @contextmanager

@@ -67,13 +67,22 @@ class Core:
         """Whether a token is drawn by its request's seed and its position alone, so that both phases share the seed."""
         return bool(self._core.vllm_config.use_v2_model_runner)
 
-    async def turn(self, admissions: Sequence[Admission], aborted: Sequence[str]) -> Turn:
-        """Let requests in, take some out, and do a step. An aborted request ends without an output."""
-        return await self._thread.run(lambda: self._turn(admissions, aborted))
+    async def turn(
+        self, admissions: Sequence[Admission], grown: Mapping[str, Sequence[int]], aborted: Sequence[str]
+    ) -> Turn:
+        """Let requests in, give more pages to some, take some out, and do a step.
 
-    def _turn(self, admissions: Sequence[Admission], aborted: Sequence[str]) -> Turn:
+        An aborted request ends without an output.
+        """
+        return await self._thread.run(lambda: self._turn(admissions, grown, aborted))
+
+    def _turn(
+        self, admissions: Sequence[Admission], grown: Mapping[str, Sequence[int]], aborted: Sequence[str]
+    ) -> Turn:
         for admission in admissions:
             self._scheduler.admit(admission.request, admission.pages, admission.computed_tokens)
+        for request_id, pages in grown.items():
+            self._scheduler.grow(request_id, pages)
         if aborted:
             self._core.abort_requests(list(aborted))
         self._scheduler.step_tokens = {}

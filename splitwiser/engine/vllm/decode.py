@@ -95,15 +95,13 @@ class VllmDecodeEngine(DecodeEngine):
         admission = self._admission(job)
         await self._core.grammars.prepare(admission.request)
         generation = Generation(job, self._loop.outcomes.expect())
-        member = Member(job.request_id, admission, generation.take_step, generation.end)
+        member = Member(job.request_id, admission, generation.take_step, generation.end, job.pages)
         self._loop.add(member)
         decoded = await settled(generation.outcome, partial(self._loop.abort, member))
         assert decoded is not None, "only a cancelled request ends without a result"
         return decoded
 
     def _admission(self, job: DecodeJob) -> Admission:
-        needed = self.layout.pages_for(job.positions)
-        assert needed <= len(job.pages), (job.request_id, needed, len(job.pages))
         # What is computed is read again as KV only, but for what the sampling counts: that has come then.
         prompt = job.prompt_ids or (_ANY_TOKEN,) * (job.prompt_tokens - job.first_index)
         earlier = job.earlier_tokens or (_ANY_TOKEN,) * job.first_index
@@ -117,4 +115,4 @@ class VllmDecodeEngine(DecodeEngine):
             max_tokens=job.stop.max_tokens,
             priority=job.priority,
         )
-        return Admission(request, job.pages[:needed], computed_tokens=job.prompt_tokens)
+        return Admission(request, tuple(job.pages), computed_tokens=job.prompt_tokens)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vllm.v1.outputs import LogprobsLists
 
@@ -30,13 +30,27 @@ class Step:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A request in the engine. on_step: after each of its steps; on_returned: no step uses its pages any more."""
+    """A request in the engine. on_step: after each of its steps; on_returned: no step uses its pages any more.
+
+    pages: those of the admission, and what has been appended to them; the engine knows of the first known_pages.
+    """
 
     name: str
     admission: Admission
     on_step: Callable[[Step], None]
     on_returned: Callable[[], None]
+    pages: Sequence[int] = ()
     finished: bool = False
+    known_pages: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known_pages = len(self.admission.pages)
+
+    def more_pages(self) -> Sequence[int]:
+        """Those that the engine does not know of yet; it is told now."""
+        more = self.pages[self.known_pages :]
+        self.known_pages += len(more)
+        return more
 
 
 class CoreLoop:
@@ -88,10 +102,20 @@ class CoreLoop:
             self._wake.clear()
             entering, self._entering = self._entering, []
             leaving, self._leaving = self._leaving, []
+            grown = self._grown()
             with self.steps.step():
-                turn = await self._core.turn([member.admission for member in entering], leaving)
+                turn = await self._core.turn([member.admission for member in entering], grown, leaving)
             busy = turn.busy
             self._tell(turn)
+
+    def _grown(self) -> dict[str, Sequence[int]]:
+        """By request id, pages that have come since the last turn."""
+        members = self._members.items()
+        return {
+            request_id: member.more_pages()
+            for request_id, member in members
+            if len(member.pages) > member.known_pages and not member.finished
+        }
 
     def _tell(self, turn: Turn) -> None:
         outputs = {output.request_id: output for output in turn.outputs}

@@ -10,6 +10,7 @@ class RouterMetrics(WorkerMetrics):
         super().__init__()
         self._requests = self._counter("requests", "Requests that ended, by outcome", ["outcome"])
         self._retried = self._counter("requests_retried", "Requests prefilled again after their worker was lost")
+        self._gave_way = self._counter("requests_gave_way", "Requests prefilled again because decode ran out of pages")
         self._prompt_tokens = self._counter("prompt_tokens", "Prompt tokens of requests that ended")
         self._generation_tokens = self._counter("generation_tokens", "Tokens streamed to clients")
         self._ttft = self._histogram("time_to_first_token_seconds", "Arrival to first token", REQUEST_BUCKETS_S)
@@ -24,6 +25,10 @@ class RouterMetrics(WorkerMetrics):
     def retried(self) -> None:
         """A request is prefilled again."""
         self._retried.inc()
+
+    def gave_way(self) -> None:
+        """A request is prefilled again because decode needed its pages."""
+        self._gave_way.inc()
 
     def left_queue(self, seconds: float) -> None:
         """A request was given to a prefill worker after waiting this long."""

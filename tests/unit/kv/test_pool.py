@@ -12,13 +12,20 @@ from splitwiser.kv.pool import OwnedPages
 TOTAL = 8
 
 Operation = tuple[str, int]
-OPERATIONS = st.lists(
-    st.tuples(
-        st.sampled_from(["reserve", "allocate", "free", "hand_over", "adopt", "receive", "cancel", "yield"]),
-        st.integers(0, TOTAL),
-    ),
-    max_size=60,
-)
+NAMES = [
+    "reserve",
+    "cancel",
+    "ask",
+    "give_up",
+    "headroom",
+    "allocate",
+    "free",
+    "hand_over",
+    "adopt",
+    "receive",
+    "yield",
+]
+OPERATIONS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, TOTAL)), max_size=60)
 
 
 class Worker:
@@ -29,6 +36,7 @@ class Worker:
         self.held: list[tuple[int, ...]] = []
         self.foreign: list[tuple[int, ...]] = []
         self.waiting: list[asyncio.Task[None]] = []
+        self.asked: list[asyncio.Future[tuple[int, ...]]] = []
 
     async def apply(self, operation: str, number: int) -> None:
         if operation == "reserve":
@@ -37,6 +45,12 @@ class Worker:
             self.held.append(self.pages.allocate(number))
         elif operation == "cancel" and self.waiting:
             self.waiting.pop(number % len(self.waiting)).cancel()
+        elif operation == "ask":
+            self.asked.append(self.pages.ask())
+        elif operation == "give_up" and self.asked:
+            self.pages.give_up(self.asked.pop(number % len(self.asked)))
+        elif operation == "headroom":
+            self.pages.keep_headroom(number)
         elif operation == "yield":
             await asyncio.sleep(0)
         self._move(operation, number)
@@ -60,6 +74,9 @@ class Worker:
         for task in self.waiting:
             task.cancel()
         await asyncio.gather(*self.waiting, return_exceptions=True)
+        while self.asked:
+            self.pages.give_up(self.asked.pop())
+        self.pages.keep_headroom(0)
         while self.held:
             self.pages.free(self.held.pop())
         while self.foreign:
@@ -100,6 +117,32 @@ async def test_cancelling_the_first_waiter_lets_the_next_one_in() -> None:
     await asyncio.sleep(0)
     large.cancel()
     assert len(await small) == 1
+
+
+async def test_a_request_that_runs_gets_its_next_page_before_all_that_have_none() -> None:
+    pages = OwnedPages(range(3))
+    held = pages.allocate(3)
+    large = asyncio.ensure_future(pages.reserve(2))
+    await asyncio.sleep(0)
+    first, second = pages.ask(), pages.ask()
+    pages.free(held[:1])
+    assert first.done()
+    assert not second.done()
+    pages.give_up(second)
+    pages.free(held[1:])
+    assert len(await large) == 2
+
+
+async def test_whoever_is_let_in_leaves_the_headroom() -> None:
+    pages = OwnedPages(range(4))
+    pages.keep_headroom(2)
+    assert not pages.can_allocate(3)
+    waiting = asyncio.ensure_future(pages.reserve(3))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    pages.keep_headroom(1)
+    assert len(await waiting) == 3
+    assert len(await pages.ask()) == 1
 
 
 async def test_a_cancelled_waiter_gives_back_what_it_just_got() -> None:

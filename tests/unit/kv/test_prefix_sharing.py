@@ -153,7 +153,7 @@ async def decode(stand: Stand, promise: KvPromise, prompt: tuple[int, ...], answ
     """Decode's part: all but the answer's last token are written."""
     count = -(-(len(prompt) + len(answer) - 1) // PAGE_TOKENS) - promise.shared
     handle, own = await stand.claims.claim(promise, await stand.decode_pages.reserve(count))
-    shared, pages, done = stand.sharing.share(handle, own), (*handle.shared, *own), 0
+    shared, pages, done = stand.sharing.share(handle), (*handle.shared, *own), 0
     try:
         for number in range(len(answer) - 1):
             assert stand.read(pages, len(prompt) + number) == [*prompt, *answer[:number]]
@@ -161,7 +161,7 @@ async def decode(stand: Stand, promise: KvPromise, prompt: tuple[int, ...], answ
             done = number + 1
             await asyncio.sleep(0)
     finally:
-        shared.end(answer[:done])
+        shared.end(own, answer[:done])
 
 
 async def settle() -> None:
