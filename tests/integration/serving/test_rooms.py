@@ -33,4 +33,7 @@ async def test_answers_that_outgrow_the_pool_are_all_right(small: RunningStack) 
     assert small.metric("router", "splitwiser_requests_gave_way_total") > 0
     steps = [each for each in read_timeline(small.settings.run_dir) if isinstance(each, StepRecord)]
     assert max(step.batch_size for step in steps if step.phase == "decode") > 3
-    print(small.metric("router", "splitwiser_requests_gave_way_total"), max(step.batch_size for step in steps if step.phase == "decode"))
+    print(
+        small.metric("router", "splitwiser_requests_gave_way_total"),
+        max(step.batch_size for step in steps if step.phase == "decode"),
+    )

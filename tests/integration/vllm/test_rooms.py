@@ -1,4 +1,4 @@
-"""Requests that start with a part of their pages: vLLM is lent the others as they grow, and those that give way go on."""
+"""Requests that start with a part of their pages: vLLM is lent more as they grow, and those that give way go on."""
 
 import asyncio
 

@@ -94,6 +94,33 @@ async def test_a_lower_priority_gives_way_though_it_came_first() -> None:
     assert set(stand.gave_way) == {"first"}
 
 
+async def test_one_whose_page_does_not_come_gives_way_while_two_steps_still_have_room() -> None:
+    stand = Stand(8)
+    first, last = [stand.rooms.enter((), await stand.pages.reserve(4), 80) for _ in range(2)]
+
+    async def hold(room: Room) -> None:
+        with room:
+            await asyncio.sleep(60)
+
+    holding = [asyncio.create_task(hold(room)) for room in (first, last)]
+    await asyncio.sleep(0)
+    for done in range(FIRST_TOKENS - LAST_TOKENS):
+        first.reach(done)
+        await asyncio.sleep(0)
+    # The pages of the last one should be back by now.
+    assert (first.gives_way, last.gives_way) == (False, True)
+    first.reach(FIRST_TOKENS - 2)
+    assert [type(end) for end in await asyncio.gather(*holding, return_exceptions=True)] == [GaveWay, GaveWay]
+
+
+async def test_for_each_that_runs_a_page_is_left_by_those_who_come_in() -> None:
+    stand = Stand(10)
+    async with stand.room(0, 80), stand.room(0, 80):
+        assert stand.pages.free_count == 2
+        assert not stand.pages.can_allocate(1)
+    assert stand.pages.can_allocate(10)
+
+
 async def test_the_callers_own_cancellation_stays_one() -> None:
     stand = Stand(8)
     entered = asyncio.Event()
