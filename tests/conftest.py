@@ -2,6 +2,12 @@
 
 import signal
 
+from hypothesis import settings
+
+# How long one example takes says nothing on a machine that others use too.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
 
 def pytest_configure() -> None:
     """Take SIGINT again where it is ignored, as it is in a shell's background job.
