@@ -15,7 +15,7 @@ from typing import Self
 
 from splitwiser.errors import GaveWay
 from splitwiser.kv.layout import PoolLayout
-from splitwiser.kv.pool import OwnedPages
+from splitwiser.kv.pool import OwnedPages, Pages
 
 ASK_TOKENS = 16
 """A request asks for its next page this many tokens before it needs it."""
@@ -29,8 +29,8 @@ class Rooms:
     """The rooms of one decode worker. All methods run on one event loop's thread."""
 
     def __init__(self, pages: OwnedPages, layout: PoolLayout) -> None:
-        self._pages = pages
-        self._layout = layout
+        self.pages = pages
+        self.layout = layout
         self._rooms: list[Room] = []
         self._arrivals = 0
 
@@ -40,28 +40,21 @@ class Rooms:
         shared: pages before its own; positions: most tokens whose KV it may have to keep.
         """
         self._arrivals += 1
-        return Room(self, shared, own, self._layout.pages_for(positions), (priority, self._arrivals))
+        return Room(self, shared, own, self.layout.pages_for(positions), (priority, self._arrivals))
 
     def join(self, room: "Room") -> None:
-        """The request runs. Whoever is let in from now on must leave a page for each that runs."""
+        """The request runs."""
         self._rooms.append(room)
-        self._pages.keep_headroom(len(self._rooms))
+        self.keep_headroom()
 
     def leave(self, room: "Room") -> None:
         """The request runs no more."""
         self._rooms.remove(room)
-        self._pages.keep_headroom(len(self._rooms))
+        self.keep_headroom()
 
-    def ask(self) -> "asyncio.Future[tuple[int, ...]]":
-        """One more page."""
-        return self._pages.ask()
-
-    def give_up(self, asked: "asyncio.Future[tuple[int, ...]]") -> None:
-        """Of a room that is left."""
-        self._pages.give_up(asked)
-
-    def tokens_in(self, pages: int) -> int:
-        return pages * self._layout.page_tokens
+    def keep_headroom(self) -> None:
+        """Whoever is let in from now on must leave a page for each that may grow."""
+        self.pages.keep_headroom(sum(room.may_grow for room in self._rooms))
 
     def press(self) -> None:
         """Have the last one give way, unless one does already: its pages are on their way."""
@@ -81,13 +74,17 @@ class Room:
         self._rooms = rooms
         self._shared_count = len(shared)
         self._most_pages = most_pages
-        self._asked: asyncio.Future[tuple[int, ...]] | None = None
+        self._asked: asyncio.Future[Pages] | None = None
         self._pressed = False
 
     @property
     def own(self) -> list[int]:
         """The pages after the shared ones."""
         return self.pages[self._shared_count :]
+
+    @property
+    def may_grow(self) -> bool:
+        return len(self.pages) < self._most_pages
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()
@@ -102,7 +99,7 @@ class Room:
         self._rooms.leave(self)
         if self._asked:
             asked, self._asked = self._asked, None
-            self._rooms.give_up(asked)
+            self._rooms.pages.give_up(asked)
         # As asyncio.timeout tells its own cancellation from its caller's.
         if self.gives_way and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise GaveWay(
@@ -111,19 +108,16 @@ class Room:
 
     def reach(self, positions: int) -> None:
         """The request's next token goes to position positions - 1: see that there will be pages for those after it."""
-        if len(self.pages) >= self._most_pages:
+        if not self.may_grow:
             return
-        left = self._rooms.tokens_in(len(self.pages)) - positions
-        if left <= ASK_TOKENS and not self._asked:
+        if self._left(positions) <= ASK_TOKENS and not self._asked:
             self._ask()
-            left = self._rooms.tokens_in(len(self.pages)) - positions
-        if not self._asked:
-            return
-        if left <= LAST_TOKENS:
-            self.give_way()
-        elif left <= PRESS_TOKENS and not self._pressed:
-            self._pressed = True
-            self._rooms.press()
+        if self._asked and (left := self._left(positions)) <= PRESS_TOKENS:
+            if left <= LAST_TOKENS:
+                self.give_way()
+            elif not self._pressed:
+                self._pressed = True
+                self._rooms.press()
 
     def give_way(self) -> None:
         """Stop the request's work. Without effect the second time."""
@@ -131,14 +125,19 @@ class Room:
             self.gives_way = True
             self._task.cancel()
 
+    def _left(self, positions: int) -> int:
+        return len(self.pages) * self._rooms.layout.page_tokens - positions
+
     def _ask(self) -> None:
-        self._asked = self._rooms.ask()
+        self._asked = self._rooms.pages.ask()
         if self._asked.done():
             self._grow(self._asked)
         else:
             self._asked.add_done_callback(self._grow)
 
-    def _grow(self, asked: "asyncio.Future[tuple[int, ...]]") -> None:
+    def _grow(self, asked: "asyncio.Future[Pages]") -> None:
         if asked is self._asked:
             self.pages += asked.result()
             self._asked, self._pressed = None, False
+            if not self.may_grow:
+                self._rooms.keep_headroom()

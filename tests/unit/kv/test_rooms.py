@@ -113,11 +113,14 @@ async def test_one_whose_page_does_not_come_gives_way_while_two_steps_still_have
     assert [type(end) for end in await asyncio.gather(*holding, return_exceptions=True)] == [GaveWay, GaveWay]
 
 
-async def test_for_each_that_runs_a_page_is_left_by_those_who_come_in() -> None:
+async def test_for_each_that_may_grow_a_page_is_left_by_those_who_come_in() -> None:
     stand = Stand(10)
-    async with stand.room(0, 80), stand.room(0, 80):
-        assert stand.pages.free_count == 2
-        assert not stand.pages.can_allocate(1)
+    async with stand.room(0, FIRST_TOKENS + 8) as grows, stand.room(0, FIRST_TOKENS):
+        assert stand.pages.can_allocate(1)
+        assert not stand.pages.can_allocate(2)
+        grows.reach(FIRST_TOKENS - 8)
+        assert (len(grows.pages), stand.pages.free_count) == (5, 1)
+        assert stand.pages.can_allocate(1)
     assert stand.pages.can_allocate(10)
 
 
