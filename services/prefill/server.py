@@ -11,7 +11,7 @@ from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
 from splitwiser.runtime.telemetry import telemetry
-from splitwiser.runtime.worker import attached, observe_steps, page_hasher, serve_worker
+from splitwiser.runtime.worker import attached, host_tier, observe_steps, page_hasher, serve_worker
 from splitwiser.telemetry.metrics.prefill import PrefillMetrics
 from splitwiser.v1 import prefill_pb2, prefill_pb2_grpc
 
@@ -19,7 +19,11 @@ from splitwiser.v1 import prefill_pb2, prefill_pb2_grpc
 async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) -> None:
     """Serve PrefillService until stop is set, then drain."""
     metrics, settings = PrefillMetrics(), launch.settings
-    async with telemetry(launch, metrics) as reports, attached(launch, "prefill", load) as worker:
+    async with (
+        telemetry(launch, metrics) as reports,
+        attached(launch, "prefill", load) as worker,
+        host_tier(worker, settings) as tier,
+    ):
         observer = observe_steps(reports.timeline, metrics, worker.pages)
         engine = worker.loaded.prefill_engine(worker.pages, observer)
         grants = Grants(worker.store, worker.pages, engine.layout.hash)
@@ -27,7 +31,7 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         lookups = None
         if settings.pool.prefix_cache:
             limits = PinLimits(due=settings.decode_pages, pinned=settings.pinned_pages)
-            lookups = Lookups(worker.store, page_hasher(engine.layout, worker.store), limits)
+            lookups = Lookups(worker.store, page_hasher(engine.layout, worker.store), limits, tier)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)
         service = Service(
@@ -43,4 +47,5 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
                 settings.decode.room_tokens,
             ),
         )
-        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)
+        saving = [tier.run(metrics.saved)] if tier else []
+        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop, *saving)

@@ -10,7 +10,7 @@ from splitwiser.errors import DuplicateRequest, InvalidRequest
 from splitwiser.kv.grants import Grants, PromisedGrant
 from splitwiser.kv.handle import KvHandle
 from splitwiser.kv.layout import PoolLayout
-from splitwiser.kv.prefix_lookup import Lookups
+from splitwiser.kv.prefix_lookup import Found, Lookups
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc import convert
 from splitwiser.rpc.propagation import incoming_context
@@ -63,9 +63,17 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         positions = kv_positions(len(job.token_ids), job.stop, job.first_index, self._room_tokens)
         need = self._engine.layout.pages_for(positions)
         async with self._lookups.found(job.request_id, job.token_ids, need=need, salt=request.cache_salt) as found:
-            job = replace(job, shared=found.pages)
-            self._metrics.looked_up(len(job.token_ids), self._cached_tokens(job))
+            job = replace(job, shared=found.pages, loaded=found.loaded)
+            self._report_found(job, found)
             found.claimed = await self._run(job, context, arrived_ns)
+
+    def _report_found(self, job: PrefillJob, found: Found) -> None:
+        page_tokens = self._engine.layout.page_tokens
+        loaded_tokens = found.loaded * page_tokens
+        self._metrics.looked_up(len(job.token_ids), len(found.pages) * page_tokens, loaded_tokens=loaded_tokens)
+        if found.loaded:
+            attributes: dict[str, Any] = {names.REQUEST_ID: job.request_id, names.TOKENS: loaded_tokens}
+            self._tracing.record(names.LOAD, found.load_start_ns, found.load_end_ns, attributes=attributes)
 
     async def _run(self, job: PrefillJob, context: Any, arrived_ns: int) -> bool:
         """Whether decode took the request over; if not, its first token was its last."""
@@ -92,9 +100,6 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
         await events.told()
         return granting
 
-    def _cached_tokens(self, job: PrefillJob) -> int:
-        return len(job.shared) * self._engine.layout.page_tokens
-
     def _first_token(
         self, job: PrefillJob, prefilled: Prefilled, arrived_ns: int, finish_reason: Any
     ) -> prefill_pb2.PrefillResponse:
@@ -111,7 +116,8 @@ class PrefillServicer(prefill_pb2_grpc.PrefillServiceServicer):
             finish_reason=convert.finish_to_proto(finish_reason),
             queue_ms=(started_ns - arrived_ns) / 1e6,
             prefill_ms=(ended_ns - started_ns) / 1e6,
-            cached_tokens=self._cached_tokens(job),
+            cached_tokens=len(job.shared) * self._engine.layout.page_tokens,
+            loaded_tokens=job.loaded * self._engine.layout.page_tokens,
             logprobs=convert.logprobs_to_proto(prefilled.logprobs) if prefilled.logprobs else None,
         )
         return prefill_pb2.PrefillResponse(first_token=first)

@@ -146,13 +146,14 @@ def prefix(
     user_tokens: Annotated[int, typer.Option(min=1, help="Of what is new in each turn.")] = 40,
     answer_tokens: Annotated[int, typer.Option(min=2, help="Of each answer.")] = 40,
     concurrency: Annotated[int, typer.Option(min=1, help="Most turns under way at once.")] = 8,
+    host_pages: Annotated[int | None, typer.Option(min=0, help="pool.host_pages: evicted pages come back.")] = None,
     seed: Seed = 0,
     json: options.Json = False,
     config: options.ConfigFile = None,
     sets: options.Sets = None,
 ) -> None:
     """Measure prefix hits of conversations on stacks of its own, with the cache on and off, beside one unsplit vLLM."""
-    settings = options.read_settings(config, sets, engine=engine, model=model)
+    settings = options.read_settings(config, sets, engine=engine, model=model, host_pages=host_pages)
     from splitwiser.bench.commands import PrefixOptions, Shape
     from splitwiser.cli.bench import show_prefix
     from splitwiser.cli.running import run

@@ -99,6 +99,7 @@ _FIELDS = {
     "listen": "router.listen",
     "http": "router.http_listen",
     "sharing": "gpu.sharing",
+    "host_pages": "pool.host_pages",
 }
 
 

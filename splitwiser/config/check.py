@@ -21,7 +21,7 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _tls, _device, _partition, _single, _pool_shares, _vllm_pages, _beat, _redis, _otlp)
+    checks = (_listen, _tls, _device, _partition, _single, _pool_shares, _host_pages, _vllm_pages, _beat, _redis, _otlp)
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -108,6 +108,13 @@ def _pool_shares(settings: Settings) -> Found:
                 cause,
                 "raise pool.pages, or change share or workers",
             )
+
+
+def _host_pages(settings: Settings) -> Found:
+    pool = settings.pool
+    if pool.host_pages and not pool.prefix_cache:
+        cause = "without pool.prefix_cache no page is kept"
+        yield "pool.host_pages", pool.host_pages, cause, "set pool.prefix_cache, or leave this at 0"
 
 
 def _vllm_pages(settings: Settings) -> Found:

@@ -53,6 +53,9 @@ class PoolSettings(Section):
     """Part of the pool that the prefill workers own together; the decode workers own the rest."""
     prefix_cache: bool = True
     """Keep full pages for prompts that begin alike. They take no memory away: pages that are needed are evicted."""
+    host_pages: Annotated[int, Field(ge=0)] = 0
+    """Pages in host memory where evicted pages have a copy, so that they come back without being computed again. They
+    take as many bytes a page as the pool's do, beyond the pool, and pinned where the pool is on a GPU. 0: none."""
 
 
 class PrefillSettings(Section):

@@ -100,6 +100,7 @@ class PrefillJob:
 
     first_index: which token of its request it yields. Above 0 a request is resumed, and token_ids ends with the tokens
     before that one. shared: full pages that hold the KV of its first tokens, but not of all; others read them too.
+    loaded: how many of these came back from the host for it.
     """
 
     request_id: str
@@ -108,6 +109,7 @@ class PrefillJob:
     priority: int = 0
     first_index: int = 0
     shared: tuple[int, ...] = ()
+    loaded: int = 0
     stop: StopRule = NO_END
     """What the first token may not be, or what a structured output may end with."""
     on_started: Callable[[], None] = _unheard

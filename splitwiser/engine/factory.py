@@ -12,9 +12,10 @@ from splitwiser.engine.batch import DecodeRunner, PrefillRunner
 from splitwiser.engine.loop import UNDISTURBED, Turn
 from splitwiser.engine.paged import PagedDecodeEngine, PagedPrefillEngine
 from splitwiser.errors import StartupError
+from splitwiser.kv.host_tier import PageCopier
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
-from splitwiser.memory.segment import Segments
+from splitwiser.memory.segment import Segment, Segments
 
 NEEDED_BY = {
     "transformers": (("torch", "transformers"), "pip install 'splitwiser[transformers]'"),
@@ -31,6 +32,8 @@ class Loaded(Protocol):
     def layout(self) -> PoolLayout: ...
     def prefill_engine(self, pages: OwnedPages, observer: StepObserver) -> PrefillEngine: ...
     def decode_engine(self, pages: OwnedPages, observer: StepObserver) -> DecodeEngine: ...
+    def page_copier(self, host: Segment) -> PageCopier:
+        """Between the pool and the host pages, of layout.on_host. May take seconds."""
 
 
 class Runners(Protocol):
@@ -40,6 +43,7 @@ class Runners(Protocol):
     def layout(self) -> PoolLayout: ...
     def prefill_runner(self) -> PrefillRunner: ...
     def decode_runner(self) -> DecodeRunner: ...
+    def page_copier(self, host: Segment) -> PageCopier: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,9 @@ class PagedEngines:
     def decode_engine(self, pages: OwnedPages, observer: StepObserver) -> DecodeEngine:
         runner, max_batch = self.runners.decode_runner(), self.settings.decode.max_batch
         return PagedDecodeEngine(self.layout, pages, runner, max_batch=max_batch, observer=observer, turn=self.turn)
+
+    def page_copier(self, host: Segment) -> PageCopier:
+        return self.runners.page_copier(host)
 
 
 def check_installed(settings: Settings) -> None:

@@ -27,6 +27,9 @@ class Memory(Protocol):
     def tensor(self, segment: Segment) -> torch.Tensor:
         """The segment's bytes, [size_bytes], not copied. Views of them keep the segment mapped."""
 
+    def host_tensor(self, segment: Segment) -> torch.Tensor:
+        """The bytes of a segment of this machine's memory, as fast to copy from and to as the device can."""
+
     def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
         """Bytes that become the segment's, [size_bytes], and the call that makes them so.
 
@@ -50,6 +53,9 @@ class HostMemory:
 
     def tensor(self, segment: Segment) -> torch.Tensor:
         return _bytes_of(segment.buffer)
+
+    def host_tensor(self, segment: Segment) -> torch.Tensor:
+        return self.tensor(segment)
 
     def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
         """The segment itself: nothing that runs on a CPU warms up."""
@@ -80,6 +86,13 @@ class GpuMemory:
 
         assert isinstance(segment.memory, CudaMemory), segment.name
         return as_tensor(segment.memory)
+
+    def host_tensor(self, segment: Segment) -> torch.Tensor:
+        from splitwiser.memory.cuda.pin import pin
+
+        content = _bytes_of(segment.buffer)
+        pin(content.data_ptr(), content.nbytes)
+        return content
 
     def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
         from splitwiser.memory.cuda.device import open_device

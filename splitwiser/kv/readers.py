@@ -5,32 +5,12 @@ A reader's pins pass on with its KV, so a page is pinned without a gap for as lo
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.host_index import NO_COPIES, Copies
 from splitwiser.kv.owner import Owner
 from splitwiser.kv.prefix_index import PrefixIndex
-
-
-@dataclass(slots=True, eq=False)
-class Reader:
-    """One request. hashes: of its prompt's full pages; parent: what the first one follows; tail: the ids after them.
-
-    need: pages of the whole request. pinned: the shared pages that it reads, in the order of the tokens in them. pages:
-    those of the grant, after them.
-    """
-
-    parent: bytes
-    hashes: tuple[bytes, ...]
-    tail: tuple[int, ...]
-    need: int = 0
-    pinned: tuple[int, ...] = ()
-    pages: tuple[int, ...] = ()
-
-    @property
-    def last(self) -> bytes:
-        """What the page that the tail begins follows."""
-        return self.hashes[-1] if self.hashes else self.parent
+from splitwiser.kv.reader import Reader
 
 
 class Readers:
@@ -62,8 +42,7 @@ class Readers:
             self._in_line[key] = reader.need
             return None
         self._in_line.pop(key, None)
-        # The last token is always computed, as the first one of the answer is drawn from it.
-        found = self._index.find(reader.hashes if reader.tail else reader.hashes[:-1])
+        found = self._index.find(reader.unknown)
         needs = (reader.need, *self._in_line.values(), *(other.need for other in self._waiting()))
         room = min(limit, due - max(needs)) - len(self._awaited)
         for number, page in enumerate(found):
@@ -71,16 +50,43 @@ class Readers:
             if room < 0:
                 found = found[:number]
                 break
-        reader.pinned = found
+        reader.pinned, reader.room = found, max(0, room)
         self._index.pin(found)
         self._awaited.update(found)
         self._looking[key] = reader
         return found
 
-    def forget(self, owner: Owner, handle_id: str) -> None:
-        """The prompt will not be granted."""
-        if reader := self._looking.pop((owner, handle_id), None):
-            self._unpin_waiting(reader)
+    def load(self, reader: Reader, loads: Copies) -> None:
+        """Pages, nobody's and in no index, are being filled for a reader that has looked up: they count as pinned."""
+        reader.loads = loads
+        self._awaited.update(loads.pages)
+
+    def loading(self, owner: Owner, handle_id: str) -> Reader | None:
+        """The reader under this id if pages are being filled for it."""
+        reader = self._looking.get((owner, handle_id))
+        return reader if reader and reader.loads.pages else None
+
+    def loaded(self, reader: Reader, pages: tuple[int, ...]) -> None:
+        """The loads are over: these pages of the index have what was to be in them, and are pinned from now on."""
+        self._stop_awaiting(reader.loads.pages)
+        reader.loads = NO_COPIES
+        self._index.pin(pages)
+        self._awaited.update(pages)
+        reader.pinned += pages
+
+    @property
+    def loads(self) -> list[Copies]:
+        """All that are being filled."""
+        return [reader.loads for reader in self._looking.values() if reader.loads.pages]
+
+    def forget(self, owner: Owner, handle_id: str) -> Copies:
+        """The prompt will not be granted. Returns what was being loaded for it."""
+        reader = self._looking.pop((owner, handle_id), None)
+        if reader is None:
+            return NO_COPIES
+        self._stop_awaiting(reader.loads.pages)
+        self._unpin_waiting(reader)
+        return reader.loads
 
     def pinned(self, owner: Owner, handle_id: str) -> tuple[int, ...]:
         """What the look-up under this id found; nothing where there was none."""
@@ -123,19 +129,20 @@ class Readers:
         _, reader = self._decoding.pop(counter)
         self._index.unpin(reader.pinned)
 
-    def drop(self, owner: Owner) -> None:
-        """The owner is gone, and its grants are withdrawn."""
-        for key in [key for key in self._looking if key[0] == owner]:
-            self.forget(*key)
+    def drop(self, owner: Owner) -> list[Copies]:
+        """The owner is gone, and its grants are withdrawn. Returns what was being loaded for it."""
+        loads = [self.forget(*key) for key in list(self._looking) if key[0] == owner]
         for key in [key for key in self._in_line if key[0] == owner]:
             del self._in_line[key]
         for counter in [counter for counter, (holder, _) in self._decoding.items() if holder == owner]:
             self.end(counter)
+        return loads
 
     def check(self) -> None:
         """Assert that the pins are those of the readers."""
         waiting = [page for reader in self._waiting() for page in reader.pinned]
-        assert +self._awaited == Counter(waiting), "awaited pages that no reader waits with"
+        loading = [page for copies in self.loads for page in copies.pages]
+        assert +self._awaited == Counter([*waiting, *loading]), "awaited pages that no reader waits with"
         self._index.check([*waiting, *(page for _, reader in self._decoding.values() for page in reader.pinned)])
 
     def _waiting(self) -> Iterator[Reader]:
@@ -147,7 +154,10 @@ class Readers:
         self._index.unpin(reader.pinned)
 
     def _stop_waiting(self, reader: Reader) -> None:
-        for page in reader.pinned:
+        self._stop_awaiting(reader.pinned)
+
+    def _stop_awaiting(self, pages: tuple[int, ...]) -> None:
+        for page in pages:
             self._awaited[page] -= 1
             if not self._awaited[page]:
                 del self._awaited[page]

@@ -54,6 +54,22 @@ def looked_up(handle_id: str) -> DuplicateRequest:
     return DuplicateRequest(f"handle {handle_id} is looked up already", help="grant or forget it first")
 
 
+def loading(handle_id: str) -> InvalidRequest:
+    return InvalidRequest(f"handle {handle_id} has loads under way", help="say that they are copied, or forget it")
+
+
+def not_loading(handle_id: str) -> UnknownHandle:
+    return UnknownHandle(f"handle {handle_id} has no loads under way", help="copy what its look-up names, once")
+
+
+def saving() -> InvalidRequest:
+    return InvalidRequest("a save is under way", help="say that it is copied before the next one")
+
+
+def not_saving() -> InvalidRequest:
+    return InvalidRequest("no save is under way", help="ask for pages to save first")
+
+
 def unread(handle_id: str, epoch: Epoch) -> UnknownHandle:
     return UnknownHandle(
         f"handle {handle_id} of epoch {epoch} has no look-up, or another claimed it", help="share what you claimed"

@@ -36,9 +36,9 @@ def make(
     return Made(fd, size_bytes, manifest)
 
 
-def make_pool(layout: PoolLayout) -> Made:
+def make_pool(layout: PoolLayout, name: str = "pool") -> Made:
     """A zeroed KV pool of this layout; its manifest is the layout as JSON."""
-    return make("pool", layout.pool_bytes, manifest=json.dumps(asdict(layout)).encode())
+    return make(name, layout.pool_bytes, manifest=json.dumps(asdict(layout)).encode())
 
 
 def from_bytes(name: str, content: bytes) -> int:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from splitwiser.kv.layout import PoolLayout
 
+HOST_PAGES = "host pages"
+"""Name of the segment, this machine's memory whatever the device, that has copies of the pool's pages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:

@@ -62,7 +62,7 @@ class Answer:
         )
 
     def end(
-        self, outcome: Outcome | None, times: PhaseTimes | None, cached_tokens: int = 0
+        self, outcome: Outcome | None, times: PhaseTimes | None, cached_tokens: int = 0, loaded_tokens: int = 0
     ) -> tuple[inference_pb2.GenerateResponse, FinishReason]:
         """The last message and its reason: held-back text, counts, times where given. outcome None: a stop string."""
         text = self._rest()
@@ -74,6 +74,7 @@ class Answer:
                 prompt_tokens=len(self._request.prompt_ids),
                 completion_tokens=self.tokens,
                 cached_tokens=cached_tokens,
+                loaded_tokens=loaded_tokens,
             ),
             timings=timings(times) if times else None,
         )

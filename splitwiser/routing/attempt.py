@@ -110,7 +110,7 @@ class Attempt:
         journey = self._journey
         if not journey.tokens.count:
             journey.times.prefill_queue_ms, journey.times.prefill_ms = first.queue_ms, first.prefill_ms
-            journey.cached_tokens = first.cached_tokens
+            journey.cached_tokens, journey.loaded_tokens = first.cached_tokens, first.loaded_tokens
         journey.take_first(self._first_index, first)
         self._first.set()
         for token_id, logprobs in self._early:

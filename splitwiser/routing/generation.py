@@ -66,6 +66,7 @@ class Generation:
         times = self._journey.times
         self._metrics.left_queue(times.queue_ms / 1e3)
         times.total_ms = (time.perf_counter() - self._arrived_s) * 1e3
-        last, reason = self._answer.end(outcome, times if echo_timings else None, self._journey.cached_tokens)
+        cached, loaded = self._journey.cached_tokens, self._journey.loaded_tokens
+        last, reason = self._answer.end(outcome, times if echo_timings else None, cached, loaded)
         await write(last)
         return reason

@@ -12,7 +12,8 @@ from splitwiser.v1 import prefill_pb2
 class Journey:
     """A request under way: its tokens as they come and its times as they pass.
 
-    cached_tokens: those of the prompt whose KV was there already when it was first prefilled.
+    cached_tokens: those of the prompt whose KV was there already when it was first prefilled; loaded_tokens: those of
+    them whose KV came back from the host.
     """
 
     request: RoutedRequest
@@ -20,6 +21,7 @@ class Journey:
     tokens: TokenStream = field(default_factory=TokenStream)
     times: PhaseTimes = field(default_factory=PhaseTimes)
     cached_tokens: int = 0
+    loaded_tokens: int = 0
 
     @property
     def first_index(self) -> int:

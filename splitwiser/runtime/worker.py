@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +14,16 @@ from splitwiser.config.schema import Settings
 from splitwiser.engine.base import DecodeEngine, Phase, PrefillEngine, StepObserver, StepSpan
 from splitwiser.engine.factory import Load, Loaded, check_installed
 from splitwiser.errors import StoreLost
+from splitwiser.kv.host_tier import HostTier
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.lending import Lending
 from splitwiser.kv.pool import OwnedPages
 from splitwiser.kv.prefix_hash import PageHasher
 from splitwiser.kv.redis_registry import RedisRegistry
+from splitwiser.memory import memfd
 from splitwiser.memory.devices import mapper_of
+from splitwiser.memory.memfd import MemfdMapper
+from splitwiser.memory.segment import HOST_PAGES
 from splitwiser.memory.socket_path import nobody_listens_yet
 from splitwiser.mps.attachment import check_attached
 from splitwiser.mps.control import Control
@@ -81,6 +86,26 @@ async def attached(launch: Launch, phase: Phase, load: Load) -> AsyncIterator[Wo
         await store.close()
 
 
+@asynccontextmanager
+async def host_tier(worker: Worker, settings: Settings) -> AsyncIterator[HostTier | None]:
+    """The host tier of a prefill worker, if it is to have one. At the end of the block nothing is copied any more.
+
+    That is before the worker leaves the store, which gives its pages and its host pages to others.
+    """
+    if not settings.pool.host_pages:
+        yield None
+        return
+    layout = worker.loaded.layout.on_host(settings.pool.host_pages)
+    make = partial(memfd.make_pool, layout, HOST_PAGES)
+    host = await worker.store.obtain(HOST_PAGES, make, layout=layout, mapper=MemfdMapper())
+    # In a thread: pinning takes a second for some gigabytes, and the lease is beaten on this one.
+    tier = HostTier(worker.store, await asyncio.to_thread(worker.loaded.page_copier, host))
+    try:
+        yield tier
+    finally:
+        tier.close()
+
+
 async def _take_pages(store: StoreClient, settings: Settings, phase: Phase) -> OwnedPages:
     share = settings.prefill_pages if phase == "prefill" else settings.decode_pages
     if not settings.pool.prefix_cache:
@@ -117,14 +142,24 @@ def page_hasher(layout: PoolLayout, store: StoreClient) -> PageHasher:
 
 
 async def serve_worker(
-    launch: Launch, worker: Worker, engine: Engine, service: Service, metrics_port: int, stop: asyncio.Event
+    launch: Launch,
+    worker: Worker,
+    engine: Engine,
+    service: Service,
+    metrics_port: int,
+    stop: asyncio.Event,
+    *background: Coroutine[Any, Any, None],
 ) -> None:
-    """Serve until stop is set, then drain. Raises what broke the engine, or StoreLost when the store went away."""
+    """Serve until stop is set, then drain; background runs for as long.
+
+    Raises what broke the engine or any of the background, or StoreLost when the store went away.
+    """
     async with serve(launch.listen, [service], options=launch.listen_options) as server:
         await server.set_serving(True)
         launch.announce(server.address, metrics_port)
         stuck = watch_steps(engine, server.health, launch.settings.engine.step_timeout_s)
-        await serve_until(stop, server, engine.run(), _end_with(worker.store), stuck, *_watches(launch.settings))
+        watches = _watches(launch.settings)
+        await serve_until(stop, server, engine.run(), _end_with(worker.store), stuck, *watches, *background)
 
 
 def _watches(settings: Settings) -> list[Coroutine[Any, Any, None]]:

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from splitwiser.errors import StartupError, StoreLost
 from splitwiser.kv.handle import Epoch, KvHandle, KvPromise
 from splitwiser.kv.handle_proto import epoch_from_proto, epoch_to_proto, handle_from_proto
+from splitwiser.kv.host_index import Beginning, Copies
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.owner import Counts, Role
 from splitwiser.kv.prefix_ledger import Shared
@@ -135,7 +136,7 @@ class StoreClient:
 
     async def look_up(
         self, handle_id: str, parent: bytes, hashes: Sequence[bytes], tail: Sequence[int], limits: PinLimits
-    ) -> tuple[int, ...]:
+    ) -> Beginning:
         """Pin the pages of a prompt's longest known beginning. Raises as PrefixLedger.look_up does."""
         verb = store_pb2.LookUpPrefix(
             handle_id=handle_id,
@@ -146,7 +147,14 @@ class StoreClient:
             need=limits.need,
             due=limits.due,
         )
-        return tuple((await self._calls.call(StoreRequest(look_up_prefix=verb))).body.pages.pages)
+        found = (await self._calls.call(StoreRequest(look_up_prefix=verb))).body.pages
+        there = len(found.pages) - len(found.host_pages)
+        return Beginning(tuple(found.pages[:there]), Copies(tuple(found.pages[there:]), tuple(found.host_pages)))
+
+    async def loaded(self, handle_id: str) -> tuple[int, ...]:
+        """The loads of a look-up are copied. Returns all pages of the beginning, pinned."""
+        verb = store_pb2.PrefixLoaded(handle_id=handle_id)
+        return tuple((await self._calls.call(StoreRequest(prefix_loaded=verb))).body.pages.pages)
 
     async def forget(self, handle_id: str) -> None:
         """The prompt of a look-up will not be granted."""
@@ -169,14 +177,28 @@ class StoreClient:
         verb = store_pb2.RecallPages(count=count)
         return tuple((await self._calls.call(StoreRequest(recall_pages=verb))).body.pages.pages)
 
+    async def save(self, count: int) -> Copies:
+        """Wait for 1 to count pages to copy to the host; they are held until saved says that they are copied."""
+        copies = (await self._calls.call(StoreRequest(save_pages=store_pb2.SavePages(count=count)))).body.pages
+        return Copies(tuple(copies.pages), tuple(copies.host_pages))
+
+    async def saved(self) -> None:
+        """What save named is copied, in full."""
+        await self._calls.call(StoreRequest(pages_saved=store_pb2.PagesSaved()))
+
     async def counts(self) -> Counts:
         """The ledger's counts; all zero until a pool is published."""
         reply = await self._calls.call(StoreRequest(read_counts=store_pb2.ReadCounts()))
         return counts_from_proto(reply.body.counts)
 
-    async def obtain(self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None) -> Segment:
-        """As memory.segment.Segments has it; when make fails, the attachment ends, so that another worker makes it."""
-        return await self._segments.obtain(name, make, layout=layout)
+    async def obtain(
+        self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None, mapper: Mapper | None = None
+    ) -> Segment:
+        """As memory.segment.Segments has it; when make fails, the attachment ends, so that another worker makes it.
+
+        mapper: of another memory than the worker's device.
+        """
+        return await self._segments.obtain(name, make, layout=layout, mapper=mapper)
 
     def _take_event(self, event: GrantClaimed) -> None:
         self.on_claimed(event.handle_id, epoch_from_proto(event.epoch), tuple(event.pages))

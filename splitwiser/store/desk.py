@@ -7,6 +7,7 @@ from splitwiser.kv.handle_proto import epoch_from_proto, epoch_to_proto, handle_
 from splitwiser.kv.owner import Claim, Counts, Grant, Owner, Role
 from splitwiser.kv.prefix_ledger import PrefixLedger
 from splitwiser.memory.published import Published
+from splitwiser.memory.segment import HOST_PAGES
 from splitwiser.store.observer import StoreObserver
 from splitwiser.store.sharing_desk import SharingDesk
 from splitwiser.store.shelf import Shelf
@@ -45,10 +46,13 @@ class Desk:
             "leave_claim": self._leave_claim,
             "withdraw_grant": self._withdraw,
             "look_up_prefix": self._sharing.look_up,
+            "prefix_loaded": self._sharing.loaded,
             "forget_prefix": self._sharing.forget,
             "share_prompt": self._sharing.share_prompt,
             "share_answer": self._sharing.share_answer,
             "recall_pages": self._sharing.recall,
+            "save_pages": self._sharing.save,
+            "pages_saved": self._sharing.saved,
             "read_counts": lambda owner, request, fds: StoreReply(counts=counts_to_proto(self.counts())),
         }
 
@@ -117,7 +121,9 @@ class Desk:
         except SplitwiserError:
             segment.close()
             raise
-        if verb.pages:
+        if verb.name == HOST_PAGES:
+            self._pool().keep_copies(verb.pages)
+        elif verb.pages:
             self._ledger = PrefixLedger(self.store, self.incarnation, verb.pages, verb.layout_hash)
         self._observer.segment(verb.name, verb.size_bytes)
         return _DONE
@@ -128,7 +134,9 @@ class Desk:
                 f"segment {verb.name} with {verb.pages} pages of layout {verb.layout_hash!r}",
                 help=f"publish a pool with its layout and at most {MAX_POOL_PAGES} pages, all else with neither",
             )
-        if verb.pages and self._ledger:
+        if verb.name == HOST_PAGES:
+            self._pool()
+        elif verb.pages and self._ledger:
             raise InvalidRequest("there is a pool already", help="restart the store for another one")
 
     def _acquire(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:

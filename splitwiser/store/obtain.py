@@ -22,8 +22,11 @@ class StoreSegments:
         self._calls = calls
         self._mapper = mapper
 
-    async def obtain(self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None) -> Segment:
-        """As Segments has it."""
+    async def obtain(
+        self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None, mapper: Mapper | None = None
+    ) -> Segment:
+        """As Segments has it. mapper: of another memory than the worker's device."""
+        mapper = mapper or self._mapper
         with self._leaving_on(asyncio.CancelledError):
             reply = await self._calls.call(StoreRequest(obtain_segment=ObtainSegment(name=name)))
         segment = reply.body.segment
@@ -31,15 +34,15 @@ class StoreSegments:
             published = Published(reply.fds[0], reply.fds[1], segment.size_bytes, segment.layout_hash)
         else:
             with self._leaving_on(BaseException):
-                published = await self._make(name, make, layout)
+                published = await self._make(name, make, layout, mapper)
         try:
-            return open_segment(name, published, layout, self._mapper)
+            return open_segment(name, published, layout, mapper)
         finally:
             published.close()
 
-    async def _make(self, name: str, make: Callable[[], Made], layout: PoolLayout | None) -> Published:
+    async def _make(self, name: str, make: Callable[[], Made], layout: PoolLayout | None, mapper: Mapper) -> Published:
         # In a thread, because the lease is beaten on this one.
-        published = publish(name, await asyncio.to_thread(make), layout, self._mapper)
+        published = publish(name, await asyncio.to_thread(make), layout, mapper)
         verb = PublishSegment(
             name=name,
             size_bytes=published.size_bytes,

@@ -1,4 +1,5 @@
-"""Owns what the prefix verbs do, and who waits: workers that recall pages, and prompts too large for what is pinned."""
+"""Owns what the prefix verbs do, and who waits: workers that recall pages or save some, and prompts too large for what
+is pinned."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from splitwiser.kv.handle_proto import epoch_from_proto
 from splitwiser.kv.owner import Owner
 from splitwiser.kv.prefix_hash import HASH_BYTES
 from splitwiser.kv.prefix_ledger import PrefixLedger
-from splitwiser.kv.readers import Reader
+from splitwiser.kv.reader import Reader
 from splitwiser.store.wire import MAX_FRAME_PAGES, MAX_NAME_CHARS
 from splitwiser.v1 import store_pb2
 from splitwiser.v1.store_pb2 import StoreReply, StoreRequest
@@ -25,6 +26,7 @@ class SharingDesk:
         self._answer = answer
         self._recalls: deque[tuple[Owner, int, int]] = deque()
         self._lookups: deque[tuple[Owner, StoreRequest]] = deque()
+        self._saves: deque[tuple[Owner, int, int]] = deque()
 
     def look_up(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply | None:
         verb = request.look_up_prefix
@@ -37,8 +39,14 @@ class SharingDesk:
 
     def _look_up(self, owner: Owner, verb: store_pb2.LookUpPrefix) -> StoreReply | None:
         reader = Reader(verb.parent, _hashes(verb.hashes), tuple(verb.tail), verb.need)
-        pages = self._pool().look_up(owner, verb.handle_id, reader, verb.limit, verb.due)
-        return None if pages is None else _pages(pages)
+        beginning = self._pool().look_up(owner, verb.handle_id, reader, verb.limit, verb.due)
+        if beginning is None:
+            return None
+        loads = beginning.loads
+        return _pages((*beginning.pages, *loads.pages), loads.host_pages)
+
+    def loaded(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        return _pages(self._pool().loaded(owner, request.prefix_loaded.handle_id))
 
     def forget(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
         self._pool().forget(owner, request.forget_prefix.handle_id)
@@ -63,16 +71,35 @@ class SharingDesk:
         self._pool().acquire(owner, 0)
         self._recalls.append((owner, request.call_id, count))
 
+    def save(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> None:
+        """Get in line; go_on answers."""
+        count = min(request.save_pages.count, MAX_FRAME_PAGES // 2)
+        if count < 1 or any(waiting == owner for waiting, *_ in self._saves):
+            raise InvalidRequest("saves no page, or asks twice", help="save at least one, one batch after the other")
+        # As for recall.
+        self._pool().save(owner, 0)
+        self._saves.append((owner, request.call_id, count))
+
+    def saved(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
+        self._pool().saved(owner)
+        return StoreReply(done=store_pb2.Done())
+
     def leave(self, owner: Owner) -> None:
         """The owner is gone."""
+        self._saves = deque(entry for entry in self._saves if entry[0] != owner)
         self._recalls = deque(entry for entry in self._recalls if entry[0] != owner)
         self._lookups = deque(entry for entry in self._lookups if entry[0] != owner)
 
     def go_on(self) -> None:
-        """Answer look-ups and recalls, first come first served, as far as that goes now.
+        """Answer look-ups, recalls and saves, first come first served, as far as that goes now.
 
         To be called after whatever may free or unpin a page.
         """
+        self._go_on_looking_up()
+        self._go_on_recalling()
+        self._go_on_saving()
+
+    def _go_on_looking_up(self) -> None:
         while self._lookups:
             owner, request = self._lookups[0]
             reply = self._look_up(owner, request.look_up_prefix)
@@ -80,6 +107,8 @@ class SharingDesk:
                 break
             self._lookups.popleft()
             self._answer(owner, request.call_id, reply)
+
+    def _go_on_recalling(self) -> None:
         while self._recalls:
             owner, call_id, count = self._recalls[0]
             pages = self._pool().acquire(owner, count)
@@ -88,6 +117,15 @@ class SharingDesk:
             self._recalls.popleft()
             self._answer(owner, call_id, _pages(pages))
 
+    def _go_on_saving(self) -> None:
+        while self._saves:
+            owner, call_id, count = self._saves[0]
+            copies = self._pool().save(owner, count)
+            if not copies.pages:
+                return
+            self._saves.popleft()
+            self._answer(owner, call_id, _pages(copies.pages, copies.host_pages))
+
 
 def _hashes(joined: bytes) -> tuple[bytes, ...]:
     if len(joined) % HASH_BYTES:
@@ -95,5 +133,5 @@ def _hashes(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES))
 
 
-def _pages(pages: Sequence[int]) -> StoreReply:
-    return StoreReply(pages=store_pb2.Pages(pages=pages))
+def _pages(pages: Sequence[int], host_pages: Sequence[int] = ()) -> StoreReply:
+    return StoreReply(pages=store_pb2.Pages(pages=pages, host_pages=host_pages))

@@ -11,8 +11,10 @@ TOKENIZE: Final = "tokenize"
 QUEUE: Final = "queue"
 FINISH: Final = "finish"
 
-# Prefill service. PREFILL is the call; one PREFILL_CHUNK is the request's part in one engine step.
+# Prefill service. PREFILL is the call; LOAD is the way back of pages from the host, if there are any; one PREFILL_CHUNK
+# is the request's part in one engine step.
 PREFILL: Final = "prefill"
+LOAD: Final = "load"
 PREFILL_QUEUE: Final = "prefill_queue"
 PREFILL_CHUNK: Final = "prefill_chunk"
 GRANT: Final = "grant"

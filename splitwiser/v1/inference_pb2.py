@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from splitwiser.v1 import sampling_pb2 as splitwiser_dot_v1_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsplitwiser/v1/inference.proto\x12\rsplitwiser.v1\x1a\x1csplitwiser/v1/sampling.proto\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\xd1\x02\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12,\n\ttoken_ids\x18\x04 \x01(\x0b\x32\x17.splitwiser.v1.TokenIdsH\x00\x12/\n\x08sampling\x18\x05 \x01(\x0b\x32\x1d.splitwiser.v1.SamplingParams\x12+\n\x04stop\x18\x06 \x01(\x0b\x32\x1d.splitwiser.v1.StopConditions\x12\x10\n\x08priority\x18\x07 \x01(\x05\x12\x17\n\x0finclude_timings\x18\x08 \x01(\x08\x12\x1f\n\x12\x61\x64\x64_special_tokens\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x12\n\ncache_salt\x18\x14 \x01(\tB\x08\n\x06promptB\x15\n\x13_add_special_tokens\"\xe9\x01\n\x10GenerateResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12%\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x15.splitwiser.v1.Finish\x12\x32\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x06 \x01(\r\x12.\n\x08logprobs\x18\x07 \x03(\x0b\x32\x1c.splitwiser.v1.TokenLogprobs\"\x83\x01\n\x06\x46inish\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Usage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.splitwiser.v1.Timings\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\x12\x15\n\rcached_tokens\x18\x03 \x01(\r\"\xf1\x01\n\x07Timings\x12\x13\n\x0btokenize_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x18\n\x10prefill_queue_ms\x18\x03 \x01(\x01\x12\x12\n\nprefill_ms\x18\x04 \x01(\x01\x12\x0f\n\x07ttft_ms\x18\x05 \x01(\x01\x12\x10\n\x08grant_ms\x18\x06 \x01(\x01\x12\x17\n\x0f\x64\x65\x63ode_queue_ms\x18\x07 \x01(\x01\x12\x10\n\x08\x63laim_ms\x18\x08 \x01(\x01\x12\x1e\n\x16grant_to_first_step_ms\x18\t \x01(\x01\x12\x11\n\tdecode_ms\x18\n \x01(\x01\x12\x10\n\x08total_ms\x18\x0b \x01(\x01\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"p\n\x10GetModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\x15\n\reos_token_ids\x18\x04 \x03(\r\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\".\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"%\n\x10TokenizeResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\r2\xfb\x01\n\x10InferenceService\x12M\n\x08Generate\x12\x1e.splitwiser.v1.GenerateRequest\x1a\x1f.splitwiser.v1.GenerateResponse0\x01\x12K\n\x08GetModel\x12\x1e.splitwiser.v1.GetModelRequest\x1a\x1f.splitwiser.v1.GetModelResponse\x12K\n\x08Tokenize\x12\x1e.splitwiser.v1.TokenizeRequest\x1a\x1f.splitwiser.v1.TokenizeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsplitwiser/v1/inference.proto\x12\rsplitwiser.v1\x1a\x1csplitwiser/v1/sampling.proto\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\xd1\x02\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12,\n\ttoken_ids\x18\x04 \x01(\x0b\x32\x17.splitwiser.v1.TokenIdsH\x00\x12/\n\x08sampling\x18\x05 \x01(\x0b\x32\x1d.splitwiser.v1.SamplingParams\x12+\n\x04stop\x18\x06 \x01(\x0b\x32\x1d.splitwiser.v1.StopConditions\x12\x10\n\x08priority\x18\x07 \x01(\x05\x12\x17\n\x0finclude_timings\x18\x08 \x01(\x08\x12\x1f\n\x12\x61\x64\x64_special_tokens\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x12\n\ncache_salt\x18\x14 \x01(\tB\x08\n\x06promptB\x15\n\x13_add_special_tokens\"\xe9\x01\n\x10GenerateResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12%\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x15.splitwiser.v1.Finish\x12\x32\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x06 \x01(\r\x12.\n\x08logprobs\x18\x07 \x03(\x0b\x32\x1c.splitwiser.v1.TokenLogprobs\"\x83\x01\n\x06\x46inish\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.splitwiser.v1.Usage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.splitwiser.v1.Timings\"g\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\x12\x15\n\rcached_tokens\x18\x03 \x01(\r\x12\x15\n\rloaded_tokens\x18\x04 \x01(\r\"\xf1\x01\n\x07Timings\x12\x13\n\x0btokenize_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x18\n\x10prefill_queue_ms\x18\x03 \x01(\x01\x12\x12\n\nprefill_ms\x18\x04 \x01(\x01\x12\x0f\n\x07ttft_ms\x18\x05 \x01(\x01\x12\x10\n\x08grant_ms\x18\x06 \x01(\x01\x12\x17\n\x0f\x64\x65\x63ode_queue_ms\x18\x07 \x01(\x01\x12\x10\n\x08\x63laim_ms\x18\x08 \x01(\x01\x12\x1e\n\x16grant_to_first_step_ms\x18\t \x01(\x01\x12\x11\n\tdecode_ms\x18\n \x01(\x01\x12\x10\n\x08total_ms\x18\x0b \x01(\x01\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"p\n\x10GetModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\x15\n\reos_token_ids\x18\x04 \x03(\r\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\".\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"%\n\x10TokenizeResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\r2\xfb\x01\n\x10InferenceService\x12M\n\x08Generate\x12\x1e.splitwiser.v1.GenerateRequest\x1a\x1f.splitwiser.v1.GenerateResponse0\x01\x12K\n\x08GetModel\x12\x1e.splitwiser.v1.GetModelRequest\x1a\x1f.splitwiser.v1.GetModelResponse\x12K\n\x08Tokenize\x12\x1e.splitwiser.v1.TokenizeRequest\x1a\x1f.splitwiser.v1.TokenizeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,17 +41,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINISH']._serialized_start=680
   _globals['_FINISH']._serialized_end=811
   _globals['_USAGE']._serialized_start=813
-  _globals['_USAGE']._serialized_end=893
-  _globals['_TIMINGS']._serialized_start=896
-  _globals['_TIMINGS']._serialized_end=1137
-  _globals['_GETMODELREQUEST']._serialized_start=1139
-  _globals['_GETMODELREQUEST']._serialized_end=1171
-  _globals['_GETMODELRESPONSE']._serialized_start=1173
-  _globals['_GETMODELRESPONSE']._serialized_end=1285
-  _globals['_TOKENIZEREQUEST']._serialized_start=1287
-  _globals['_TOKENIZEREQUEST']._serialized_end=1333
-  _globals['_TOKENIZERESPONSE']._serialized_start=1335
-  _globals['_TOKENIZERESPONSE']._serialized_end=1372
-  _globals['_INFERENCESERVICE']._serialized_start=1375
-  _globals['_INFERENCESERVICE']._serialized_end=1626
+  _globals['_USAGE']._serialized_end=916
+  _globals['_TIMINGS']._serialized_start=919
+  _globals['_TIMINGS']._serialized_end=1160
+  _globals['_GETMODELREQUEST']._serialized_start=1162
+  _globals['_GETMODELREQUEST']._serialized_end=1194
+  _globals['_GETMODELRESPONSE']._serialized_start=1196
+  _globals['_GETMODELRESPONSE']._serialized_end=1308
+  _globals['_TOKENIZEREQUEST']._serialized_start=1310
+  _globals['_TOKENIZEREQUEST']._serialized_end=1356
+  _globals['_TOKENIZERESPONSE']._serialized_start=1358
+  _globals['_TOKENIZERESPONSE']._serialized_end=1395
+  _globals['_INFERENCESERVICE']._serialized_start=1398
+  _globals['_INFERENCESERVICE']._serialized_end=1649
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from splitwiser.v1 import kv_pb2 as splitwiser_dot_v1_dot_kv__pb2
 from splitwiser.v1 import sampling_pb2 as splitwiser_dot_v1_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsplitwiser/v1/prefill.proto\x12\rsplitwiser.v1\x1a\x16splitwiser/v1/kv.proto\x1a\x1csplitwiser/v1/sampling.proto\"\xd0\x01\n\x0ePrefillRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12/\n\x08sampling\x18\x03 \x01(\x0b\x32\x1d.splitwiser.v1.SamplingParams\x12+\n\x04stop\x18\x04 \x01(\x0b\x32\x1d.splitwiser.v1.StopConditions\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x13\n\x0b\x66irst_index\x18\x06 \x01(\r\x12\x12\n\ncache_salt\x18\x14 \x01(\t\"\xa5\x01\n\x0fPrefillResponse\x12\x30\n\x0b\x66irst_token\x18\x01 \x01(\x0b\x32\x19.splitwiser.v1.FirstTokenH\x00\x12)\n\x07granted\x18\x02 \x01(\x0b\x32\x16.splitwiser.v1.GrantedH\x00\x12,\n\x08promised\x18\x03 \x01(\x0b\x32\x18.splitwiser.v1.KvPromiseH\x00\x42\x07\n\x05\x65vent\"\xbf\x01\n\nFirstToken\x12\x10\n\x08token_id\x18\x01 \x01(\r\x12\x32\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x12\n\nprefill_ms\x18\x04 \x01(\x01\x12\x15\n\rcached_tokens\x18\x05 \x01(\r\x12.\n\x08logprobs\x18\x06 \x01(\x0b\x32\x1c.splitwiser.v1.TokenLogprobs\"\x1b\n\x07Granted\x12\x10\n\x08grant_ms\x18\x02 \x01(\x01\x32\\\n\x0ePrefillService\x12J\n\x07Prefill\x12\x1d.splitwiser.v1.PrefillRequest\x1a\x1e.splitwiser.v1.PrefillResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsplitwiser/v1/prefill.proto\x12\rsplitwiser.v1\x1a\x16splitwiser/v1/kv.proto\x1a\x1csplitwiser/v1/sampling.proto\"\xd0\x01\n\x0ePrefillRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12/\n\x08sampling\x18\x03 \x01(\x0b\x32\x1d.splitwiser.v1.SamplingParams\x12+\n\x04stop\x18\x04 \x01(\x0b\x32\x1d.splitwiser.v1.StopConditions\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x13\n\x0b\x66irst_index\x18\x06 \x01(\r\x12\x12\n\ncache_salt\x18\x14 \x01(\t\"\xa5\x01\n\x0fPrefillResponse\x12\x30\n\x0b\x66irst_token\x18\x01 \x01(\x0b\x32\x19.splitwiser.v1.FirstTokenH\x00\x12)\n\x07granted\x18\x02 \x01(\x0b\x32\x16.splitwiser.v1.GrantedH\x00\x12,\n\x08promised\x18\x03 \x01(\x0b\x32\x18.splitwiser.v1.KvPromiseH\x00\x42\x07\n\x05\x65vent\"\xd6\x01\n\nFirstToken\x12\x10\n\x08token_id\x18\x01 \x01(\r\x12\x32\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1b.splitwiser.v1.FinishReason\x12\x10\n\x08queue_ms\x18\x03 \x01(\x01\x12\x12\n\nprefill_ms\x18\x04 \x01(\x01\x12\x15\n\rcached_tokens\x18\x05 \x01(\r\x12.\n\x08logprobs\x18\x06 \x01(\x0b\x32\x1c.splitwiser.v1.TokenLogprobs\x12\x15\n\rloaded_tokens\x18\x07 \x01(\r\"\x1b\n\x07Granted\x12\x10\n\x08grant_ms\x18\x02 \x01(\x01\x32\\\n\x0ePrefillService\x12J\n\x07Prefill\x12\x1d.splitwiser.v1.PrefillRequest\x1a\x1e.splitwiser.v1.PrefillResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREFILLRESPONSE']._serialized_start=312
   _globals['_PREFILLRESPONSE']._serialized_end=477
   _globals['_FIRSTTOKEN']._serialized_start=480
-  _globals['_FIRSTTOKEN']._serialized_end=671
-  _globals['_GRANTED']._serialized_start=673
-  _globals['_GRANTED']._serialized_end=700
-  _globals['_PREFILLSERVICE']._serialized_start=702
-  _globals['_PREFILLSERVICE']._serialized_end=794
+  _globals['_FIRSTTOKEN']._serialized_end=694
+  _globals['_GRANTED']._serialized_start=696
+  _globals['_GRANTED']._serialized_end=723
+  _globals['_PREFILLSERVICE']._serialized_start=725
+  _globals['_PREFILLSERVICE']._serialized_end=817
 # @@protoc_insertion_point(module_scope)

@@ -37,20 +37,22 @@ class PrefillResponse(_message.Message):
     def __init__(self, first_token: _Optional[_Union[FirstToken, _Mapping]] = ..., granted: _Optional[_Union[Granted, _Mapping]] = ..., promised: _Optional[_Union[_kv_pb2.KvPromise, _Mapping]] = ...) -> None: ...
 
 class FirstToken(_message.Message):
-    __slots__ = ("token_id", "finish_reason", "queue_ms", "prefill_ms", "cached_tokens", "logprobs")
+    __slots__ = ("token_id", "finish_reason", "queue_ms", "prefill_ms", "cached_tokens", "logprobs", "loaded_tokens")
     TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     QUEUE_MS_FIELD_NUMBER: _ClassVar[int]
     PREFILL_MS_FIELD_NUMBER: _ClassVar[int]
     CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    LOADED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     token_id: int
     finish_reason: _sampling_pb2.FinishReason
     queue_ms: float
     prefill_ms: float
     cached_tokens: int
     logprobs: _sampling_pb2.TokenLogprobs
-    def __init__(self, token_id: _Optional[int] = ..., finish_reason: _Optional[_Union[_sampling_pb2.FinishReason, str]] = ..., queue_ms: _Optional[float] = ..., prefill_ms: _Optional[float] = ..., cached_tokens: _Optional[int] = ..., logprobs: _Optional[_Union[_sampling_pb2.TokenLogprobs, _Mapping]] = ...) -> None: ...
+    loaded_tokens: int
+    def __init__(self, token_id: _Optional[int] = ..., finish_reason: _Optional[_Union[_sampling_pb2.FinishReason, str]] = ..., queue_ms: _Optional[float] = ..., prefill_ms: _Optional[float] = ..., cached_tokens: _Optional[int] = ..., logprobs: _Optional[_Union[_sampling_pb2.TokenLogprobs, _Mapping]] = ..., loaded_tokens: _Optional[int] = ...) -> None: ...
 
 class Granted(_message.Message):
     __slots__ = ("grant_ms",)

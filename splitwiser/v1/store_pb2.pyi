@@ -20,7 +20,7 @@ ROLE_DECODE: Role
 ROLE_OBSERVER: Role
 
 class StoreRequest(_message.Message):
-    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages", "promise_grant", "leave_claim")
+    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages", "promise_grant", "leave_claim", "prefix_loaded", "save_pages", "pages_saved")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACH_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,9 @@ class StoreRequest(_message.Message):
     RECALL_PAGES_FIELD_NUMBER: _ClassVar[int]
     PROMISE_GRANT_FIELD_NUMBER: _ClassVar[int]
     LEAVE_CLAIM_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_LOADED_FIELD_NUMBER: _ClassVar[int]
+    SAVE_PAGES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_SAVED_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attach: Attach
     beat: Beat
@@ -57,7 +60,10 @@ class StoreRequest(_message.Message):
     recall_pages: RecallPages
     promise_grant: PromiseGrant
     leave_claim: LeaveClaim
-    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ..., promise_grant: _Optional[_Union[PromiseGrant, _Mapping]] = ..., leave_claim: _Optional[_Union[LeaveClaim, _Mapping]] = ...) -> None: ...
+    prefix_loaded: PrefixLoaded
+    save_pages: SavePages
+    pages_saved: PagesSaved
+    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ..., promise_grant: _Optional[_Union[PromiseGrant, _Mapping]] = ..., leave_claim: _Optional[_Union[LeaveClaim, _Mapping]] = ..., prefix_loaded: _Optional[_Union[PrefixLoaded, _Mapping]] = ..., save_pages: _Optional[_Union[SavePages, _Mapping]] = ..., pages_saved: _Optional[_Union[PagesSaved, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
     __slots__ = ("role", "name", "version")
@@ -181,6 +187,22 @@ class ForgetPrefix(_message.Message):
     handle_id: str
     def __init__(self, handle_id: _Optional[str] = ...) -> None: ...
 
+class PrefixLoaded(_message.Message):
+    __slots__ = ("handle_id",)
+    HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    handle_id: str
+    def __init__(self, handle_id: _Optional[str] = ...) -> None: ...
+
+class SavePages(_message.Message):
+    __slots__ = ("count",)
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    def __init__(self, count: _Optional[int] = ...) -> None: ...
+
+class PagesSaved(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class SharePrompt(_message.Message):
     __slots__ = ("handle_id", "epoch")
     HANDLE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -270,10 +292,12 @@ class Segment(_message.Message):
     def __init__(self, present: _Optional[bool] = ..., size_bytes: _Optional[int] = ..., layout_hash: _Optional[str] = ...) -> None: ...
 
 class Pages(_message.Message):
-    __slots__ = ("pages",)
+    __slots__ = ("pages", "host_pages")
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    HOST_PAGES_FIELD_NUMBER: _ClassVar[int]
     pages: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, pages: _Optional[_Iterable[int]] = ...) -> None: ...
+    host_pages: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, pages: _Optional[_Iterable[int]] = ..., host_pages: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Shared(_message.Message):
     __slots__ = ("pages", "parent", "tail")

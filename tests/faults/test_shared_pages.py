@@ -30,7 +30,7 @@ class Talk:
 
     def __init__(self) -> None:
         self.wrong: list[tuple[list[int], list[int]]] = []
-        self.answered = self.cached = self.failed = 0
+        self.answered = self.cached = self.loaded = self.failed = 0
 
     async def converse(self, client: Client, seed: int) -> None:
         draw = random.Random(seed)
@@ -51,6 +51,7 @@ class Talk:
             async for message in client.generate(request, timeout_s=30):
                 tokens += message.token_ids
                 self.cached += message.finish.usage.cached_tokens
+                self.loaded += message.finish.usage.loaded_tokens
         except SplitwiserError:
             # Out of retries: what came before must be right all the same.
             self.failed += 1

@@ -88,6 +88,10 @@ class RunningStack:
         """Pages that the workers' engines hold for requests, by their metrics."""
         return int(sum(self.metric(phase, "splitwiser_kv_pages", state="in_use") for phase in ("prefill", "decode")))
 
+    def pages_saved(self) -> int:
+        """Pages that this stack's prefill workers, those that run now, have copied to the host."""
+        return int(self.metric("prefill", "splitwiser_kv_pages_saved_total"))
+
     def metric(self, service: str, name: str, **labels: str) -> float:
         """A metric's value, summed over the service's processes. Blocks."""
         cards = [card for card in read_cards(self.settings.run_dir).values() if card.service == service]

@@ -59,10 +59,11 @@ async def measure_prefix(options: PrefixOptions) -> PrefixReport:
         engine=settings.engine.kind,
         model=settings.engine.model,
         pool_pages=settings.pool.pages,
+        host_pages=settings.pool.host_pages,
         page_tokens=settings.pool.page_tokens,
         shape=options.shape,
-        cached=await _split(options, conversations(), prefix_cache=True, afterwards=probe),
-        uncached=await _split(options, conversations(), prefix_cache=False),
+        cached=await _split(options, conversations(), {"prefix_cache": True}, afterwards=probe),
+        uncached=await _split(options, conversations(), {"prefix_cache": False, "host_pages": 0}),
         probes=probes,
         unsplit=await _unsplit(options, conversations()) if settings.engine.kind == "vllm" else None,
     )
@@ -71,12 +72,12 @@ async def measure_prefix(options: PrefixOptions) -> PrefixReport:
 async def _split(
     options: PrefixOptions,
     conversations: Sequence[Conversation],
+    pool: dict[str, object],
     *,
-    prefix_cache: bool,
     afterwards: Callable[[Answerer, Sequence[Conversation]], Awaitable[None]] | None = None,
 ) -> list[Turn]:
-    pool = options.settings.pool.model_copy(update={"prefix_cache": prefix_cache})
-    with temporary_settings(options.settings.model_copy(update={"pool": pool})) as settings:
+    changed = options.settings.pool.model_copy(update=pool)
+    with temporary_settings(options.settings.model_copy(update={"pool": changed})) as settings:
         async with LocalStack(settings) as stack, Client(stack.address) as client:
             answerer = SplitStack(client, options.concurrency)
             turns = await _hold(options, conversations, answerer)

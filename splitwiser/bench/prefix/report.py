@@ -35,6 +35,7 @@ class PrefixReport:
     engine: str
     model: str
     pool_pages: int
+    host_pages: int
     page_tokens: int
     shape: Shape
     cached: Sequence[Turn]
@@ -50,12 +51,14 @@ class PrefixReport:
             "engine": self.engine,
             "model": self.model,
             "pool_pages": self.pool_pages,
+            "host_pages": self.host_pages,
             "page_tokens": self.page_tokens,
             "shape": asdict(self.shape),
             "turns": len(self.cached),
             "prompt_tokens": sum(turn.prompt_tokens for turn in self.cached),
             "hit_rate": {
                 "split": _rate(self.cached, [turn.cached_tokens for turn in self.cached]),
+                "split_from_host": _rate(self.cached, [turn.loaded_tokens for turn in self.cached]),
                 "unsplit": self.unsplit and _rate(self.unsplit, [turn.cached_tokens for turn in self.unsplit]),
                 "bound": _rate(self.cached, [turn.bound_tokens for turn in self.cached]),
                 "switched_off": _rate(self.uncached, [turn.cached_tokens for turn in self.uncached]),

@@ -9,11 +9,14 @@ from splitwiser.bench.prefix.conversations import BoundlessCache, Conversation
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answered turn. bound_tokens: those that a cache without bound had hit."""
+    """One answered turn. loaded_tokens: those of the cached ones that came back from the host; bound_tokens: those that
+    a cache without bound had hit.
+    """
 
     round: int
     prompt_tokens: int
     cached_tokens: int
+    loaded_tokens: int
     bound_tokens: int
     answer_ids: tuple[int, ...]
 
@@ -24,6 +27,7 @@ class Answered:
 
     answer_ids: tuple[int, ...]
     cached_tokens: int
+    loaded_tokens: int = 0
     ttft_ms: float = 0.0
 
 
@@ -45,5 +49,7 @@ async def hold(
         for conversation, prompt, hit, answered in zip(conversations, prompts, most, answers, strict=True):
             bound.learn([*prompt, *answered.answer_ids])
             conversation.take(answered.answer_ids)
-            done.append(Turn(number, len(prompt), answered.cached_tokens, hit, answered.answer_ids))
+            done.append(
+                Turn(number, len(prompt), answered.cached_tokens, answered.loaded_tokens, hit, answered.answer_ids)
+            )
     return done

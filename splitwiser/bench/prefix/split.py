@@ -36,4 +36,5 @@ class SplitStack:
                     first_s = first_s or time.perf_counter()
                     token_ids += message.token_ids
                     finish = message.finish
-        return Answered(tuple(token_ids), finish.usage.cached_tokens, (first_s - sent_s) * 1e3)
+        usage = finish.usage
+        return Answered(tuple(token_ids), usage.cached_tokens, usage.loaded_tokens, (first_s - sent_s) * 1e3)

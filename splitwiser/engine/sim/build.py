@@ -5,7 +5,7 @@ from functools import partial
 
 from splitwiser.config.schema import Settings, SimSettings
 from splitwiser.engine.sim.model import WEIGHTS_BYTES, fill_weights, hash_seed
-from splitwiser.engine.sim.pages import SimPages, sim_layout
+from splitwiser.engine.sim.pages import SimCopier, SimPages, sim_layout
 from splitwiser.engine.sim.runner import SimDecodeRunner, SimPrefillRunner
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.memory import memfd
@@ -26,6 +26,10 @@ class Loaded:
 
     def decode_runner(self) -> SimDecodeRunner:
         return SimDecodeRunner(self.pages, hash_seed(self.weights.buffer), self.settings)
+
+    def page_copier(self, host: Segment) -> SimCopier:
+        """Between the pool and the host pages."""
+        return self.pages.copier(host.buffer)
 
 
 def layout(settings: Settings) -> PoolLayout:

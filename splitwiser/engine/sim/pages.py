@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 
 from splitwiser.engine.sim.model import RECORD_BYTES, kv_record
+from splitwiser.kv.host_index import Copies
 from splitwiser.kv.layout import LayerShape, PoolLayout
 
 
@@ -18,9 +19,13 @@ class SimPages:
     """The pool, seen as records. buffer: at least layout.pool_bytes, writable."""
 
     def __init__(self, layout: PoolLayout, buffer: memoryview) -> None:
-        size = layout.page_bytes
         self._page_tokens = layout.page_tokens
-        self._pages = [buffer[page * size : (page + 1) * size] for page in range(layout.pages)]
+        self._pages = _cut(buffer[: layout.pool_bytes], layout.page_bytes)
+        self._page_bytes = layout.page_bytes
+
+    def copier(self, host: memoryview) -> "SimCopier":
+        """Between these pages and those of the host."""
+        return SimCopier(self._pages, _cut(host, self._page_bytes))
 
     def write(self, pages: Sequence[int], start: int, token_ids: Sequence[int]) -> None:
         """Write the records of token_ids at positions from start on."""
@@ -36,3 +41,25 @@ class SimPages:
         if rest:
             parts.append(self._pages[pages[whole]][: rest * RECORD_BYTES])
         return zlib.crc32(b"".join(parts), seed)
+
+
+def _cut(buffer: memoryview, page_bytes: int) -> list[memoryview]:
+    return [buffer[start : start + page_bytes] for start in range(0, len(buffer), page_bytes)]
+
+
+class SimCopier:
+    """A PageCopier."""
+
+    def __init__(self, pages: Sequence[memoryview], host_pages: Sequence[memoryview]) -> None:
+        self._pages = pages
+        self._host_pages = host_pages
+
+    def save(self, copies: Copies) -> None:
+        """Pages to host pages."""
+        for page, host_page in zip(copies.pages, copies.host_pages, strict=True):
+            self._host_pages[host_page][:] = self._pages[page]
+
+    def load(self, copies: Copies) -> None:
+        """Host pages to pages."""
+        for page, host_page in zip(copies.pages, copies.host_pages, strict=True):
+            self._pages[page][:] = self._host_pages[host_page]

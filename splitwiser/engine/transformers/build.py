@@ -7,7 +7,8 @@ import torch
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.identity import identity_of
-from splitwiser.engine.memory import memory_of
+from splitwiser.engine.memory import Memory, memory_of
+from splitwiser.engine.page_copies import TensorCopier
 from splitwiser.engine.transformers.forward import Forward
 from splitwiser.engine.transformers.interface import choose_interface
 from splitwiser.engine.transformers.library import empty_model, load_model, read_config
@@ -17,7 +18,7 @@ from splitwiser.engine.transformers.runner import ModelDecodeRunner, ModelPrefil
 from splitwiser.engine.transformers.weights import attach_weights, make_weights
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import PoolLayout
-from splitwiser.memory.segment import Segments
+from splitwiser.memory.segment import Segment, Segments
 
 
 def weights_identity(model: str, dtype: str) -> str:
@@ -27,9 +28,14 @@ def weights_identity(model: str, dtype: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model over the pool, for either phase. interface: "attention" or "cache", how it reaches its pages."""
+    """A model over the pool, for either phase. interface: "attention" or "cache", how it reaches its pages.
+
+    content: the pool's bytes.
+    """
 
     layout: PoolLayout
+    content: torch.Tensor
+    memory: Memory
     interface: str
     forward: Forward
     threads: int
@@ -41,6 +47,10 @@ class Loaded:
     def decode_runner(self) -> ModelDecodeRunner:
         """A runner with a thread of its own."""
         return ModelDecodeRunner(ModelThread(self.forward, self.threads))
+
+    def page_copier(self, host: Segment) -> TensorCopier:
+        """Between the pool and the host pages."""
+        return TensorCopier(self.layout, self.content, self.memory.host_tensor(host))
 
 
 def prepare(settings: Settings) -> None:
@@ -62,5 +72,6 @@ async def load(settings: Settings, segments: Segments) -> Loaded:
     interface = choose_interface(model)
     layout = PoolLayout(name, dtype, settings.pool.page_tokens, settings.pool.pages, interface.shapes)
     pool = await segments.obtain("pool", lambda: memory.make_pool(layout), layout=layout)
-    forward = interface.forward(map_pool(layout, pool_elements(layout, memory.tensor(pool))), layout.page_tokens)
-    return Loaded(layout, interface.kind, forward, settings.engine.threads)
+    content = memory.tensor(pool)
+    forward = interface.forward(map_pool(layout, pool_elements(layout, content)), layout.page_tokens)
+    return Loaded(layout, content, memory, interface.kind, forward, settings.engine.threads)

@@ -12,17 +12,21 @@ from splitwiser.engine.vllm.environment import prepare_environment
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
-from splitwiser.memory.segment import Segments
+from splitwiser.memory.segment import Segment, Segments
 
 if TYPE_CHECKING:
+    import torch
+
+    from splitwiser.engine.page_copies import TensorCopier
     from splitwiser.engine.vllm.core import Core
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """vLLM over the pool, for the phase it was started for."""
+    """vLLM over the pool, for the phase it was started for. content: the pool's bytes."""
 
     layout: PoolLayout
+    content: "torch.Tensor"
     core: "Core"
     settings: Settings
 
@@ -39,6 +43,13 @@ class Loaded:
         return VllmDecodeEngine(
             self.layout, pages, self.core, max_batch=self.settings.decode.max_batch, observer=observer
         )
+
+    def page_copier(self, host: Segment) -> "TensorCopier":
+        """Between the pool and the host pages."""
+        from splitwiser.engine.memory import memory_of
+        from splitwiser.engine.page_copies import TensorCopier
+
+        return TensorCopier(self.layout, self.content, memory_of(self.settings.engine.device).host_tensor(host))
 
 
 def prepare(settings: Settings) -> None:
@@ -58,5 +69,5 @@ async def load(settings: Settings, segments: Segments, phase: Phase) -> Loaded:
     door = StoreDoor(segments, asyncio.get_running_loop())
     # vLLM takes seconds to import; on the loop's thread that would stop the beats that keep the worker's lease.
     starter = await asyncio.to_thread(import_module, "splitwiser.engine.vllm.start")
-    layout, core = await starter.start(settings, phase, door)
-    return Loaded(layout, core, settings)
+    layout, content, core = await starter.start(settings, phase, door)
+    return Loaded(layout, content, core, settings)

@@ -26,13 +26,14 @@ from splitwiser.kv.layout import PoolLayout
 from splitwiser.mps.partition import confine
 
 
-async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[PoolLayout, Core]:
-    """An engine for the phase, and the layout of its pool. Raises StartupError."""
+async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[PoolLayout, torch.Tensor, Core]:
+    """An engine for the phase, the layout of its pool, and the pool's bytes. Raises StartupError."""
     thread = EngineThread()
     starting = _Starting(settings, phase, door, memory_of(settings.engine.device))
     core = await thread.run(starting.run)
     assert starting.layout
-    return starting.layout, Core(thread, core)
+    assert starting.content is not None
+    return starting.layout, starting.content, Core(thread, core)
 
 
 def weights_identity(engine: EngineSettings) -> str:
@@ -47,6 +48,7 @@ class _Starting:
     door: StoreDoor
     memory: Memory
     layout: PoolLayout | None = None
+    content: torch.Tensor | None = None
     go_live: Callable[[], None] | None = None
 
     def run(self) -> EngineCore:
@@ -79,5 +81,5 @@ class _Starting:
     def _pool(self, config: KVCacheConfig, order: KVCacheLayout) -> torch.Tensor:
         self.layout = pool_layout(self.settings.engine.model, config, order)
         # The pool is in use by the other phase; vLLM warms up, as it likes, on memory of its own.
-        memory, self.go_live = self.memory.stand_in(self.door.pool(self.layout, self.memory.make_pool))
-        return memory
+        self.content, self.go_live = self.memory.stand_in(self.door.pool(self.layout, self.memory.make_pool))
+        return self.content

@@ -25,6 +25,8 @@ class PrefillMetrics(WorkerMetrics):
         self._tokens = self._counter("prompt_tokens", "Prompt tokens computed")
         self._prefix_queries = self._counter("prefix_cache_queries", "Prompt tokens looked up in the prefix index")
         self._prefix_hits = self._counter("prefix_cache_hits", "Prompt tokens whose KV was in the prefix index")
+        self._host_hits = self._counter("prefix_cache_host_hits", "Those of the hits that came back from host memory")
+        self._pages_saved = self._counter("kv_pages_saved", "Pages copied to host memory")
         self._grants = self._counter("kv_grants", "Grants made at the store")
         self._withdrawn = self._counter("kv_grants_withdrawn", "Grants taken back before they were claimed")
 
@@ -40,10 +42,15 @@ class PrefillMetrics(WorkerMetrics):
         self._queue.observe(queue_s)
         self._prefill.observe(prefill_s)
 
-    def looked_up(self, tokens: int, cached_tokens: int) -> None:
-        """A prompt of that many tokens was looked up, and the KV of cached_tokens was there."""
+    def looked_up(self, tokens: int, cached_tokens: int, *, loaded_tokens: int) -> None:
+        """A prompt of that many tokens was looked up. The KV of cached_tokens was there: loaded_tokens' on the host."""
         self._prefix_queries.inc(tokens)
         self._prefix_hits.inc(cached_tokens)
+        self._host_hits.inc(loaded_tokens)
+
+    def saved(self, pages: int) -> None:
+        """So many pages have a copy in host memory now."""
+        self._pages_saved.inc(pages)
 
     def granted(self) -> None:
         """A prompt's pages were granted."""

@@ -27,3 +27,17 @@ async def test_a_pool_without_room_hits_less_and_answers_the_same() -> None:
     figures = json.loads(report.to_json())
     assert figures["hit_rate"]["split"] < figures["hit_rate"]["bound"]
     assert figures["answers_differ"]["switched_off"] == 0
+
+
+async def test_host_pages_make_up_for_a_pool_without_room() -> None:
+    shape, rates = Shape(conversations=20, turns=3, systems=2, system_tokens=100), []
+    for host_pages in (0, 1024):
+        settings = SIM.model_copy(update={"pool": PoolSettings(pages=128, host_pages=host_pages)})
+        figures = json.loads((await bench_prefix(PrefixOptions(settings, shape, concurrency=2))).to_json())
+        assert figures["answers_differ"]["switched_off"] == 0
+        assert figures["host_pages"] == host_pages
+        rates.append(figures["hit_rate"])
+    without, with_host = rates
+    assert without["split_from_host"] == 0
+    assert with_host["split"] - without["split"] > 0.1
+    assert with_host["split_from_host"] > 0.1

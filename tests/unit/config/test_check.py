@@ -15,6 +15,7 @@ from splitwiser.errors import ConfigurationError
         ({"pool": {"pages": 2, "prefill_share": 0.4}}, "pool.prefill_share"),
         ({"pool": {"pages": 3}, "decode": {"workers": 3}}, "pool.prefill_share"),
         ({"engine": {"kind": "vllm"}, "pool": {"page_tokens": 16}}, "pool.page_tokens"),
+        ({"pool": {"prefix_cache": False, "host_pages": 8}}, "pool.host_pages"),
         ({"gpu": {"sharing": "single"}, "decode": {"workers": 2}}, "decode.workers"),
         ({"gpu": {"sharing": "single"}, "engine": {"kind": "vllm"}}, "gpu.sharing"),
         ({"store": {"beat_s": 15, "lease_s": 20}}, "store.beat_s"),

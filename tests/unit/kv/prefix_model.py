@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from splitwiser.errors import SplitwiserError
 from splitwiser.kv.handle import Epoch, KvHandle
+from splitwiser.kv.host_index import NO_COPIES, Copies
 from splitwiser.kv.owner import Grant, Owner
 
 Text = tuple[str, ...]
@@ -28,6 +29,7 @@ class Request:
     epoch: Epoch | None = None
     claim: tuple[Owner, list[int], list[Grant | SplitwiserError]] | None = None
     """The one that waits: whose it is, what it gives, and what it is told."""
+    loads: Copies = NO_COPIES
 
     @property
     def holder(self) -> object:
@@ -46,13 +48,24 @@ def hash_of(text: Text) -> bytes:
 
 
 class PoolModel:
-    """holder: an owner, a handle, None (free) or "index"; content: what was written to each page last."""
+    """holder: an owner, a handle, None (free), "index" or "load"; content: what was written to each page last.
 
-    def __init__(self, pages: int) -> None:
+    host: what was written to each host page last; copies: the whole ones, by their text; saves: those under way.
+    """
+
+    def __init__(self, pages: int, host_pages: int) -> None:
         self.holder: dict[int, object] = dict.fromkeys(range(pages))
         self.content: dict[int, Text] = dict.fromkeys(range(pages), ("zeros",))
         self.index: dict[Text, int] = {}
         self.requests: dict[str, Request] = {}
+        self.host: dict[int, Text] = dict.fromkeys(range(host_pages), ("zeros",))
+        self.copies: dict[Text, int] = {}
+        self.saves: dict[Owner, Copies] = {}
+
+    def evictable(self) -> list[int]:
+        """Pages of the index that nobody reads and nobody copies from."""
+        held = {page for copies in self.saves.values() for page in copies.pages}
+        return [page for page in self.held_by("index") if page not in self.readers() and page not in held]
 
     def held_by(self, holder: object) -> list[int]:
         return [page for page, of in self.holder.items() if of == holder]
@@ -72,13 +85,43 @@ class PoolModel:
         return pins
 
     def waiting(self) -> set[int]:
-        """Shared pages of requests that decode has not claimed."""
-        return {page for request in self.requests.values() if not request.decode for page in request.shared}
+        """Shared pages, and pages that are loaded, of requests that decode has not claimed."""
+        waiting = [request for request in self.requests.values() if not request.decode]
+        return {page for request in waiting for page in (*request.shared, *request.loads.pages)}
+
+    def start_save(self, owner: Owner, copies: Copies) -> None:
+        """Pages are copied to these host pages, which hold nothing whole until that is done."""
+        assert len(copies.pages) == len(copies.host_pages)
+        assert set(copies.pages) <= set(self.evictable()), "a page is copied that may be written to, or that is read"
+        busy = [page for each in self.saves.values() for page in each.host_pages]
+        busy += [page for request in self.requests.values() for page in request.loads.host_pages]
+        assert not set(busy) & set(copies.host_pages), "a host page is written to while it is in use"
+        self.copies = {text: page for text, page in self.copies.items() if page not in copies.host_pages}
+        for page, host_page in zip(copies.pages, copies.host_pages, strict=True):
+            assert self.content[page] not in self.copies, "a page is copied twice"
+            self.host[host_page] = ("half",)
+        self.saves[owner] = copies
+
+    def end_save(self, owner: Owner) -> None:
+        copies = self.saves.pop(owner)
+        for page, host_page in zip(copies.pages, copies.host_pages, strict=True):
+            self.host[host_page] = self.content[page]
+            self.copies.setdefault(self.content[page], host_page)
+
+    def end_load(self, request: Request) -> tuple[int, ...]:
+        """Copy what was to be loaded; returns the pages of the index that have it."""
+        loads, request.loads = request.loads, NO_COPIES
+        found = []
+        for page, host_page in zip(loads.pages, loads.host_pages, strict=True):
+            text = self.content[page] = self.host[host_page]
+            self.holder[page] = None if text in self.index else "index"
+            found.append(self.index.setdefault(text, page))
+        return tuple(found)
 
     def move(self, pages: Sequence[int], to: object) -> None:
         for page in pages:
             if self.holder[page] == "index":
-                assert page not in self.readers(), "a page was evicted under a reader"
+                assert page in self.evictable(), "a page was evicted under a reader"
                 del self.index[self.content[page]]
             self.holder[page] = to
 

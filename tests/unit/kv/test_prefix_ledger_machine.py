@@ -15,19 +15,24 @@ from hypothesis.stateful import (
 
 from splitwiser.errors import StaleHandle, UnknownHandle
 from splitwiser.kv.handle import KvHandle
+from splitwiser.kv.host_index import Copies
 from splitwiser.kv.owner import Counts, Owner, Role
 from splitwiser.kv.prefix_ledger import PrefixLedger
-from splitwiser.kv.readers import Reader
+from splitwiser.kv.reader import Reader
 from tests.unit.kv import ledger_calls
 from tests.unit.kv.ledger_calls import answered
-from tests.unit.kv.prefix_model import PoolModel, Request, hash_of, state_of
+from tests.unit.kv.prefix_model import PoolModel, Request, Text, hash_of, state_of
 
 PAGES = 24
+HOST_PAGES = 5
 LAYOUT = "layout"
 DUE = 10
 OPERATIONS = {
     "look_up": 6,
     "look_up_again": 3,
+    "load_done": 5,
+    "save": 4,
+    "save_done": 4,
     "grant": 6,
     "claim": 5,
     "claim_early": 3,
@@ -35,7 +40,7 @@ OPERATIONS = {
     "share_answer": 4,
     "scribble": 4,
     "acquire": 5,
-    "release": 1,
+    "release": 4,
     "forget": 1,
     "withdraw": 1,
     "claim_again": 1,
@@ -50,11 +55,12 @@ class PrefixMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.ledger = PrefixLedger("store", 1, PAGES, LAYOUT)
-        self.model = PoolModel(PAGES)
+        self.ledger.keep_copies(HOST_PAGES)
+        self.model = PoolModel(PAGES, HOST_PAGES)
         self.owners = [Owner(index, role) for index, role in enumerate([Role.PREFILL, Role.DECODE] * 2)]
         self.in_line: list[tuple[Request, int]] = []
         self.gone: list[KvHandle] = []
-        self.grants = self.claims = self.next_id = 0
+        self.grants = self.claims = self.loaded = self.next_id = 0
         for who in range(4):
             self.acquire_for(self.owners[who], 6)
 
@@ -76,9 +82,9 @@ class PrefixMachine(RuleBasedStateMachine):
         self.acquire_for(self.random.choice(self.owners), self.random.randrange(5))
 
     def acquire_for(self, owner: Owner, count: int) -> None:
-        idle = [page for page in self.model.held_by("index") if page not in self.model.readers()]
+        there = len(self.model.held_by(None)) + len(self.model.evictable())
         pages = self.ledger.acquire(owner, count)
-        assert len(pages) == min(count, len(self.model.held_by(None)) + len(idle))
+        assert len(pages) == min(count, there)
         self.model.move(pages, owner)
 
     def scribble(self) -> None:
@@ -88,7 +94,7 @@ class PrefixMachine(RuleBasedStateMachine):
 
     def release(self) -> None:
         owner = self.random.choice(self.owners)
-        pages = self.model.spare(owner)[:1]
+        pages = self.model.spare(owner)[: self.random.randrange(1, 4)]
         self.ledger.release(owner, pages)
         self.model.move(pages, None)
 
@@ -112,11 +118,12 @@ class PrefixMachine(RuleBasedStateMachine):
         texts = [tuple(words[: end + 1]) for end in range(len(words))]
         reader = Reader(b"root", tuple(map(hash_of, texts)), (7,) if has_tail else (), need)
         before = self.model.waiting()
-        shared = self.ledger.look_up(owner, request.id, reader, limit, DUE)
-        if shared is None:
+        beginning = self.ledger.look_up(owner, request.id, reader, limit, DUE)
+        if beginning is None:
             assert need + len(before) > DUE
             self.in_line.append((request, limit))
             return
+        shared = beginning.pages
         assert [self.model.content[page] for page in shared] == texts[: len(shared)]
         known = 0
         while known < len(texts) - (not has_tail) and texts[known] in self.model.index:
@@ -129,17 +136,56 @@ class PrefixMachine(RuleBasedStateMachine):
         assert shared == () or len(after) + max(needs) <= DUE
         request.shared = shared
         self.model.requests[request.id] = request
+        room = min(limit, DUE - max(needs)) - len(after)
+        self.start_load(request, beginning.loads, texts[len(shared) : len(texts) - (not has_tail)], room)
+
+    def start_load(self, request: Request, loads: Copies, unknown: list[Text], room: int) -> None:
+        """All that the host has is loaded, as far as there is room, and nothing else."""
+        on_host = 0
+        while on_host < len(unknown) and unknown[on_host] in self.model.copies:
+            on_host += 1
+        there = len(self.model.held_by(None)) + len(self.model.evictable())
+        assert len(loads.pages) == len(loads.host_pages) == max(0, min(on_host, room, there))
+        assert [self.model.host[page] for page in loads.host_pages] == unknown[: len(loads.pages)]
+        self.model.move(loads.pages, "load")
+        for page in loads.pages:
+            self.model.content[page] = ("half",)
+        request.loads = loads
+
+    def load_done(self) -> None:
+        loading = [request for request in self.model.requests.values() if request.loads.pages]
+        if not loading:
+            return
+        request = self.random.choice(loading)
+        self.loaded += len(request.loads.pages)
+        expected = (*request.shared, *self.model.end_load(request))
+        request.shared = self.ledger.loaded(request.prefill, request.id)
+        assert request.shared == expected
+        texts = [self.model.content[page] for page in request.shared]
+        assert texts == [request.text[: end + 1] for end in range(len(texts))]
+
+    def save(self) -> None:
+        owner = self.random.choice(self.owners[::2])
+        if owner not in self.model.saves and (copies := self.ledger.save(owner, self.random.randrange(1, 4))).pages:
+            self.model.start_save(owner, copies)
+
+    def save_done(self) -> None:
+        if self.model.saves:
+            owner = self.random.choice(list(self.model.saves))
+            self.model.end_save(owner)
+            self.ledger.saved(owner)
 
     def forget(self) -> None:
         if request := self.pick("looking"):
             self.ledger.forget(request.prefill, request.id)
             if request.epoch:
                 self.ledger.withdraw(request.prefill, request.id, request.epoch)
+            self.model.move(request.loads.pages, None)
             del self.model.requests[request.id]
 
     def grant(self) -> None:
         request = self.pick("looking")
-        if request is None:
+        if request is None or request.loads.pages:
             return
         needed = len(request.text) + request.has_tail - len(request.shared)
         spare = self.model.spare(request.prefill)
@@ -170,7 +216,7 @@ class PrefixMachine(RuleBasedStateMachine):
     def claim_early(self) -> None:
         """A claim that waits for the grant of a prompt that was looked up."""
         request, owner = self.pick("looking"), self.random.choice(self.owners[1::2])
-        if request is None or request.claim:
+        if request is None or request.claim or request.loads.pages:
             return
         needed = len(request.text) + request.has_tail - len(request.shared)
         if len(self.model.spare(owner)) >= needed:
@@ -247,7 +293,9 @@ class PrefixMachine(RuleBasedStateMachine):
         for request in ended:
             if request.handle and not request.decode:
                 lost += self.model.held_by(request.handle)
+            self.model.move(request.loads.pages, None)
             del self.model.requests[request.id]
+        self.model.saves.pop(owner, None)
         assert self.ledger.drop(owner) == len(lost)
         self.model.move(lost, None)
         self.next_id += 1
@@ -270,13 +318,27 @@ class PrefixMachine(RuleBasedStateMachine):
         places = {"free": 0, "prefill": 0, "granted": 0, "decode": 0, "cached": 0, "shared": 0}
         readers = self.model.readers()
         for page, holder in self.model.holder.items():
-            if holder == "index":
+            if holder == "load":
+                places["shared"] += 1
+            elif holder == "index":
                 places["shared" if page in readers else "cached"] += 1
                 assert self.model.index[self.model.content[page]] == page
             else:
                 places[holder.role.value if isinstance(holder, Owner) else "granted" if holder else "free"] += 1
         counts = self.ledger.counts()
         assert counts == Counts(PAGES, grants=self.grants, claims=self.claims, refusals=counts.refusals, **places)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_life_never_loads_what_a_page_is_not(seed: int) -> None:
+    """Only a ledger that has run for long has evicted what it saved, and is asked for it again."""
+    machine, random = PrefixMachine(), Random(seed)
+    machine.start()
+    for _ in range(15000):
+        machine.happen(seed=random.getrandbits(32))
+        machine.every_request_reads_what_its_prompt_says()
+        machine.every_page_is_where_the_model_has_it()
+    assert machine.loaded > 25
 
 
 @pytest.mark.parametrize(
