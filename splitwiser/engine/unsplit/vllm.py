@@ -6,18 +6,22 @@ What a stack's settings say is passed on (chunk, batch, cache, page); prefix cac
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.unsplit.base import StepSink, WholeEngine, WholeJob
 from splitwiser.engine.vllm.environment import compilation, prepare_environment
 from splitwiser.errors import StartupError
+from splitwiser.memory.socket_path import MAX_PATH_BYTES
 from splitwiser.text.model_info import load_model
 
 SHARED = "UNSPLIT_SHARED_WEIGHTS"
 """Variable: the settings of a stack whose store keeps the weights for several engines."""
 LOADER = "splitwiser.experiments.unsplit.shared_weights.SharedWeights"
 """Named, never imported: vLLM imports it in its engine's process, where weights are loaded."""
+SOCKET_NAME_BYTES = 36
+"""vLLM names its sockets by UUIDs."""
 
 
 class StepClock:
@@ -98,9 +102,16 @@ def _logger(on_step: StepSink, clock: StepClock, pages: int) -> type:
     return NotesSteps
 
 
+def keep_sockets_in(run_dir: Path) -> None:
+    """vLLM never removes its sockets, so they go where all goes in the end; if that is too deep, where vLLM has them."""
+    if len(os.fsencode(run_dir)) + 1 + SOCKET_NAME_BYTES <= MAX_PATH_BYTES:
+        os.environ.setdefault("VLLM_RPC_BASE_PATH", str(run_dir))
+
+
 async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
     """Raises StartupError when vLLM does not start."""
     prepare_environment(settings.engine)
+    keep_sockets_in(settings.run_dir)
     info, _ = await asyncio.to_thread(load_model, settings)
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM

@@ -59,8 +59,8 @@ async def test_vllms_benchmark_takes_the_router_for_a_vllm(
     assert result["total_input_tokens"] >= REQUESTS * PROMPT_TOKENS
     assert result["request_goodput"] == pytest.approx(result["request_throughput"])
     assert 0 < result["mean_ttft_ms"] < result["duration"] * 1e3
-    # No chunk but those with tokens: the two means are of the same gaps.
-    assert result["mean_itl_ms"] == pytest.approx(result["mean_tpot_ms"], rel=0.05)
+    # No chunk but those with tokens: more of them would make the mean gap smaller; tokens that come together, larger.
+    assert result["mean_itl_ms"] > 0.95 * result["mean_tpot_ms"]
     await stack.assert_nothing_is_left()
 
 
