@@ -4,7 +4,6 @@ The metrics are the paper's. The phase runs in an NVTX range of its own; its fig
 weighted by their time. ncu runs each kernel several times and one by one, so only a step is profiled, and few kernels.
 """
 
-import asyncio
 import csv
 import shutil
 import sys
@@ -13,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from splitwiser.errors import StartupError
+from splitwiser.experiments.limited import run_to_end
 from splitwiser.experiments.result import PhaseProfile
-from splitwiser.stack.process import Process
 
 MODULE = "splitwiser.engine.transformers.profiled"
 SM = "sm__throughput.avg.pct_of_peak_sustained_elapsed"
@@ -41,16 +40,10 @@ async def profile_kernels(ncu: str, model: str, dtype: str, phase: str, prompt_t
     with TemporaryDirectory(prefix="splitwiser-") as folder:
         table, log = Path(folder) / "ncu.csv", Path(folder) / "ncu.log"
         job = (sys.executable, "-P", "-m", MODULE, model, dtype, str(prompt_tokens), str(batch))
-        process = await Process.start((*command(ncu, phase, table), *job), log)
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                code = await process.wait()
-        except TimeoutError:
-            raise StartupError(f"ncu did not end in {TIMEOUT_S:g} s", help=HELP) from None
-        finally:
-            process.kill()
+        profiled = (*command(ncu, phase, table), *job)
+        process = await run_to_end(profiled, log, what="ncu", timeout_s=TIMEOUT_S, help=HELP)
         said = table.read_text(errors="replace") if table.exists() else ""
-        if code:
+        if process.exit_code:
             raise StartupError(f"ncu failed: {_complaint(said)}{process.log_tail()}", help=HELP)
         return summed(phase, prompt_tokens, batch, said.splitlines(keepends=True))
 

@@ -1,6 +1,5 @@
 """Owns the profile of a phase by NVML: the phase alone, step after step, while SM activity and DRAM use are sampled."""
 
-import asyncio
 import json
 import sys
 import time
@@ -10,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 from splitwiser.errors import StartupError
 from splitwiser.experiments.busy import EVERY_S, Series, sampled
+from splitwiser.experiments.limited import run_to_end
 from splitwiser.experiments.nsight import MODULE
 from splitwiser.experiments.result import PhaseProfile
-from splitwiser.stack.process import Process
 
 LOAD_S = 2.0
 TIMEOUT_S = 120.0
@@ -24,18 +23,12 @@ async def profile_load(model: str, dtype: str, phase: str, prompt_tokens: int, b
     """Raises StartupError when the load fails, or this GPU does not tell."""
     with TemporaryDirectory(prefix="splitwiser-") as folder:
         told, log = Path(folder) / "told.json", Path(folder) / "load.log"
-        job = (MODULE, model, dtype, str(prompt_tokens), str(batch), phase, str(LOAD_S), str(told))
+        module = (MODULE, model, dtype, str(prompt_tokens), str(batch), phase, str(LOAD_S), str(told))
+        job = (sys.executable, "-P", "-m", *module)
         start_ns = time.time_ns()
         async with sampled("cuda") as series:
-            process = await Process.start((sys.executable, "-P", "-m", *job), log)
-            try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    code = await process.wait()
-            except TimeoutError:
-                raise StartupError(f"the {phase} did not end in {TIMEOUT_S:g} s", help="is the GPU free?") from None
-            finally:
-                process.kill()
-        if code:
+            process = await run_to_end(job, log, what=f"the {phase}", timeout_s=TIMEOUT_S, help="is the GPU free?")
+        if process.exit_code:
             raise StartupError(f"the {phase} failed{process.log_tail()}", help="a smaller batch may fit")
         return row_of(phase, prompt_tokens, batch, series, json.loads(told.read_text()), start_ns)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.helm import CHART, Helm, Object
+from tests.support.selection import run_only_where
 
 HERE = Path(__file__).parent
 TOOLS = "KUBE_TOOLS"
@@ -20,10 +21,7 @@ RENDER_CPU_SECONDS: list[float] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    here = [item for item in items if HERE in item.path.parents]
-    if here and TOOLS not in os.environ:
-        config.hook.pytest_deselected(items=here)
-        items[:] = [item for item in items if item not in here]
+    run_only_where(lambda: TOOLS in os.environ, HERE, config, items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,6 +17,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.kube import Kube
+from tests.support.selection import run_only_where
 
 HERE = Path(__file__).parent
 FIGURE = "figure:"
@@ -25,13 +26,8 @@ MEASURES = "test_release"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    here = [item for item in items if HERE in item.path.parents]
-    for item in here:
-        item.add_marker("cluster")
-        item.add_marker(pytest.mark.timeout(400))
-    if here and not os.environ.get("SPLITWISER_TEST_CLUSTER"):
-        config.hook.pytest_deselected(items=here)
-        items[:] = [item for item in items if item not in here]
+    has_cluster = bool(os.environ.get("SPLITWISER_TEST_CLUSTER"))
+    run_only_where(lambda: has_cluster, HERE, config, items, "cluster", pytest.mark.timeout(400))
 
 
 class Groups(LoadScopeScheduling):

@@ -7,18 +7,14 @@ import pytest
 
 from splitwiser.errors import StartupError
 from splitwiser.mps.gpu import read_gpu
+from tests.support.selection import run_only_where
 from tests.support.sockets import socket_folder
 
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    here = [item for item in items if HERE in item.path.parents]
-    for item in here:
-        item.add_marker("gpu")
-    if here and not _has_gpu():
-        config.hook.pytest_deselected(items=here)
-        items[:] = [item for item in items if item not in here]
+    run_only_where(_has_gpu, HERE, config, items, "gpu")
 
 
 def _has_gpu() -> bool:

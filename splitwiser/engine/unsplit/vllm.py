@@ -103,7 +103,7 @@ def _logger(on_step: StepSink, clock: StepClock, pages: int) -> type:
 
 
 def keep_sockets_in(run_dir: Path) -> None:
-    """vLLM never removes its sockets, so they go where all goes in the end; if that is too deep, where vLLM has them."""
+    """vLLM never removes its sockets, so they go where everything goes in the end, unless that is too deep for them."""
     if len(os.fsencode(run_dir)) + 1 + SOCKET_NAME_BYTES <= MAX_PATH_BYTES:
         os.environ.setdefault("VLLM_RPC_BASE_PATH", str(run_dir))
 

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.selection import run_only_where
+
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    here = [item for item in items if HERE in item.path.parents]
-    for item in here:
-        item.add_marker("cluster")
-        item.add_marker(pytest.mark.timeout(400))
-    if here and not os.environ.get("SPLITWISER_TEST_RUNNER"):
-        config.hook.pytest_deselected(items=here)
-        items[:] = [item for item in items if item not in here]
+    has_binaries = bool(os.environ.get("SPLITWISER_TEST_RUNNER"))
+    run_only_where(lambda: has_binaries, HERE, config, items, "cluster", pytest.mark.timeout(400))
 
 
 @pytest.fixture
