@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from splitwiser.stack.card import Card, read_card
 from tests.support.sockets import socket_folder
+from tests.support.stack import PATIENT_REDIS
 
 START_TIMEOUT_S = 60.0
 FAST = {"prefill_us_per_token": 1.0, "decode_step_us": 200.0, "decode_us_per_sequence": 1.0}
@@ -92,7 +93,12 @@ class Pods:
 async def running_pods(redis_url: str, **sections: Any) -> AsyncIterator[Pods]:
     """A store, and these sections of settings for whatever is started beside them."""
     with socket_folder() as folder:
-        settings = {"run_dir": str(folder), "engine": {"kind": "sim"}, "sim": FAST, "redis": {"url": redis_url}}
+        settings = {
+            "run_dir": str(folder),
+            "engine": {"kind": "sim"},
+            "sim": FAST,
+            "redis": PATIENT_REDIS | {"url": redis_url},
+        }
         config = folder / "settings.json"
         config.write_text(json.dumps({**settings, **sections}))
         pods = Pods(folder, config)

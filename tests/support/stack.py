@@ -21,6 +21,8 @@ from tests.support.sockets import socket_folder
 from tests.support.waiting import PATIENCE_S, until
 
 START_TIMEOUT_S = 300
+PATIENT_REDIS = {"open_timeout_s": 20}
+"""A new request waits for Redis also where the machine stands still for longer than its own timeout."""
 
 
 class RunningStack:
@@ -127,6 +129,7 @@ def running_stack(**sections: object) -> Iterator[RunningStack]:
             "engine": {"kind": "sim"},
             "router": {"listen": "127.0.0.1:0"},
             "sim": fast,
+            "redis": PATIENT_REDIS,
             "stack": {"spares": "off"},
         }
         settings = Settings.model_validate({"run_dir": folder / "run", **defaults, **sections})
