@@ -110,6 +110,19 @@ async def test_conversations_that_go_on_in_turns_stay_right(small: RunningStack)
     assert all(loaded <= cached for cached, loaded in hits)
 
 
+async def test_what_one_worker_saved_another_loads() -> None:
+    with running_stack(pool=SMALL, prefill={"workers": 2}) as stack:
+        draw = random.Random(6)
+        asked = [words(draw, 100) for _ in range(6)]
+        async with client_of(stack) as client:
+            await asyncio.gather(*(turn(client, prompt, 9) for prompt in asked))
+            await settled(stack)
+            for seed in (600, 601):
+                await flood(client, seed)
+            again = await asyncio.gather(*(turn(client, prompt, 9) for prompt in asked))
+    assert [loaded for _, _, loaded in again] == [6 * PAGE_TOKENS] * len(asked)
+
+
 async def test_callers_who_leave_in_mid_load_leave_no_page_behind(small: RunningStack) -> None:
     draw = random.Random(4)
     prompt = words(draw, 100)
