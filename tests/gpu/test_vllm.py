@@ -16,6 +16,7 @@ from tests.support.live_pool import (
     check_decode_restarts_while_prefill_holds_granted_pages,
     check_prefill_restarts_while_decode_runs,
 )
+from tests.support.outgrown_pool import SECTIONS, check_answers_outgrow_the_pool, pool_of
 from tests.support.stack import RunningStack, running_stack
 
 pytestmark = [
@@ -53,6 +54,12 @@ async def test_prefill_restarts_while_decode_runs(stack: RunningStack) -> None:
 
 async def test_decode_restarts_while_prefill_holds_granted_pages(stack: RunningStack) -> None:
     await check_decode_restarts_while_prefill_holds_granted_pages(stack)
+
+
+async def test_answers_that_outgrow_the_pool_are_those_of_requests_alone(tmp_path: Path) -> None:
+    engine = {**ENGINE, "model": str(make_tiny(tmp_path / "model")), "dtype": "float32", "batch_invariant": True}
+    with running_stack(engine=engine, pool=pool_of(16), stack=PATIENT, **SECTIONS) as stack:
+        await check_answers_outgrow_the_pool(stack)
 
 
 def no_progress(model: str, stage: str, done: int, total: int) -> None:
