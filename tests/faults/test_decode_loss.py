@@ -92,7 +92,7 @@ async def test_the_deadline_holds_while_there_is_no_decode_worker(stack: Running
         dead = stack.kill("decode-0")
         await running
         assert isinstance(stream.error, DeadlineExceeded)
-        assert not stack.is_ready("decode-0"), "it came back too early to prove anything"
+        assert not stack.is_back("decode-0", dead), "it came back too early to prove anything"
         await stack.back("decode-0", dead)
     await stack.assert_nothing_is_left()
 
@@ -105,7 +105,7 @@ async def test_a_stream_fails_at_once_where_that_is_configured(away: None) -> No
             await in_mid_stream([stream], 5)
             dead = stack.kill("decode-0")
             await running
-            assert not stack.is_ready("decode-0"), "it waited for the next one"
+            assert not stack.is_back("decode-0", dead), "it waited for the next one"
             assert isinstance(stream.error, WorkerLost)
             assert f"after {len(stream.tokens)} tokens" in str(stream.error)
             assert stream.tokens == (await stream.expected(client))[: len(stream.tokens)]

@@ -64,9 +64,13 @@ class RunningStack:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def is_back(self, instance: str, dead_pid: int) -> bool:
+        """Whether another process serves in the place of the dead one, whose end may not have been noticed yet."""
+        return self.pid(instance) != dead_pid and self.is_ready(instance)
+
     async def back(self, instance: str, dead_pid: int, timeout_s: float = PATIENCE_S) -> float:
         """Wait until another process serves in the place of the dead one. Returns how many seconds that took."""
-        return await until(lambda: self.pid(instance) != dead_pid and self.is_ready(instance), timeout_s)
+        return await until(lambda: self.is_back(instance, dead_pid), timeout_s)
 
     async def replace(self, instance: str) -> float:
         """Kill it, and wait until another process serves in its place."""
