@@ -120,7 +120,7 @@ class RouterSettings(Section):
     """Requests given to one prefill worker at a time; the others wait in the router, where the policy orders them."""
     decode_inflight: Positive = 256
     """Requests given to one decode worker at a time."""
-    default_max_tokens: Positive = 128
+    default_max_tokens: Positive = 1024
     """Longest completion of a request that sets no max_tokens."""
     max_stop_strings: Positive = 8
     """Most stop strings of one request."""
