@@ -10,15 +10,9 @@ SHOWN = {
     "handoff": ("grant_to_first_step_p50_ms", "grant_p50_ms", "claim_p50_ms", "handed_over_pages", "copied_bytes"),
     "recovery": ("ready_s", "answered_s", "longest_silence_s", "failed_requests"),
 }
-LESS_IS_BETTER = ("_ms", "total_s", "ready_s", "answered_s", "silence_s", "failed_requests", "copied_bytes")
 
 
 def metrics_shown(result: Result) -> list[str]:
     """Those of SHOWN that were measured."""
     there = set(metrics_of(result))
     return [name for name in SHOWN[result.definition["plan"]["kind"]] if name in there]
-
-
-def is_better(metric: str, ratio: float) -> bool:
-    """Whether a ratio to the reference is an improvement."""
-    return ratio < 1 if metric.endswith(LESS_IS_BETTER) else ratio > 1
