@@ -27,7 +27,7 @@ def temporary_settings(settings: Settings) -> Iterator[Settings]:
     try:
         yield without_spares(settings).model_copy(update={"run_dir": run_dir, "router": router})
     except SplitwiserError:
-        logs_matter = (run_dir / "logs").exists()
+        logs_matter = any((run_dir / "logs").glob("*"))
         raise
     finally:
         if not logs_matter:

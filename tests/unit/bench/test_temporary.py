@@ -15,27 +15,28 @@ def test_the_folder_goes_with_the_block() -> None:
     assert settings.router.listen == "127.0.0.1:0"
 
 
-def fail(error: BaseException, *, with_logs: bool) -> Path:
-    """Raise the error in a measurement, with or without logs, and return its folder."""
+def fail(error: BaseException, *logs: str) -> Path:
+    """Raise the error in a measurement with these logs, and return its folder."""
     settings = Settings()
     try:
         with temporary_settings(settings) as settings:
-            if with_logs:
-                (settings.run_dir / "logs").mkdir()
+            (settings.run_dir / "logs").mkdir()
+            for log in logs:
+                (settings.run_dir / "logs" / log).touch()
             raise error
     except (StartupError, KeyboardInterrupt):
         return settings.run_dir
 
 
 def test_logs_of_a_failure_stay() -> None:
-    folder = fail(StartupError("no", help="none"), with_logs=True)
+    folder = fail(StartupError("no", help="none"), "store.log")
     assert folder.exists()
     shutil.rmtree(folder)
 
 
 def test_a_failure_without_logs_leaves_nothing() -> None:
-    assert not fail(StartupError("no", help="none"), with_logs=False).exists()
+    assert not fail(StartupError("no", help="none")).exists()
 
 
 def test_an_interrupted_measurement_leaves_nothing() -> None:
-    assert not fail(KeyboardInterrupt(), with_logs=True).exists()
+    assert not fail(KeyboardInterrupt(), "store.log").exists()
