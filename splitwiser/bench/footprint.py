@@ -1,18 +1,20 @@
 """Owns the count of the weights' copies in memory, seen from outside the workers.
 
-A copy is a distinct weights segment that some worker maps, or a worker whose other memory holds the weights' bytes. The
-first comes from smaps: inodes behind the segment's name. The second comes from samples: windows of 64 bytes spread over
-the segment are looked for in all memory of a worker that is not a file on disk, and more than half of them make a copy.
-Found is a mapping of the segment that was made private, too; not found is a copy in another dtype or order.
+A copy is a distinct weights segment that some worker maps, or a worker whose other memory holds a segment's bytes. The
+first comes from smaps: inodes behind the segment's name; one under each of two names is one copy in two parts. The
+second comes from samples: windows of 64 bytes spread over a segment are looked for in all memory of a worker that is
+not a file on disk, and more than half of them make a copy. Found is a mapping of the segment that was made private,
+too; not found is a copy in another dtype or order.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from splitwiser.bench.process import Mapping, mappings, read_memory
 from splitwiser.memory.memfd import NAME_PREFIX
 
-WEIGHTS_NAME = f"/memfd:{NAME_PREFIX}weights"
+WEIGHTS_NAMES = tuple(f"/memfd:{NAME_PREFIX}{name}" for name in ("weights", "weights-host"))
 SAMPLES = 8
 SAMPLE_BYTES = 64
 # A window of fewer distinct bytes may be padding or a constant tensor, and those are everywhere.
@@ -23,7 +25,7 @@ UNTOUCHED = bytes(BLOCK_BYTES + SAMPLE_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Weights segments that are mapped, process ids with a copy of their own, and the segments' size."""
+    """Most weights segments of one name that are mapped, process ids with a copy of their own, all segments' size."""
 
     segments: int
     private: tuple[int, ...]
@@ -36,27 +38,29 @@ class Footprint:
 
 def weights_footprint(pids: Sequence[int]) -> Footprint:
     """Copies of the weights over these processes. Raises OSError when one cannot be looked into."""
-    weights = {pid: [m for m in mappings(pid) if m.name == WEIGHTS_NAME] for pid in pids}
+    weights = {pid: [m for m in mappings(pid) if m.name in WEIGHTS_NAMES] for pid in pids}
     sources = {mapping.inode: (pid, mapping) for pid, found in weights.items() for mapping in found}
-    samples = [sample for pid, mapping in sources.values() for sample in _samples(pid, mapping)]
-    private = tuple(pid for pid in pids if _made_private(weights[pid]) or holds(pid, samples))
-    return Footprint(len(sources), private, sum(m.end - m.start for _, m in sources.values()))
+    samples = [frozenset(_samples(pid, mapping)) for pid, mapping in sources.values()]
+    private = tuple(pid for pid in pids if _made_private(weights[pid]) or _holds(pid, samples))
+    segments = Counter(mapping.name for _, mapping in sources.values())
+    size_bytes = sum(mapping.end - mapping.start for _, mapping in sources.values())
+    return Footprint(max(segments.values(), default=0), private, size_bytes)
 
 
-def holds(pid: int, samples: Sequence[bytes]) -> bool:
-    """Whether more than half of the samples are in the process's memory outside of files and weights segments."""
-    missing = set(samples)
+def _holds(pid: int, samples: Sequence[frozenset[bytes]]) -> bool:
+    """Whether more than half of some segment's samples are in the process's memory outside of files and segments."""
+    missing = frozenset[bytes]().union(*samples)
     for mapping in mappings(pid):
         if _may_hide_a_copy(mapping):
             for block in _blocks(pid, mapping):
-                missing = {sample for sample in missing if sample not in block}
-    return len(missing) * 2 < len(set(samples))
+                missing = frozenset(sample for sample in missing if sample not in block)
+    return any(len(missing & each) * 2 < len(each) for each in samples)
 
 
 def _may_hide_a_copy(mapping: Mapping) -> bool:
     shared_memory = mapping.name.startswith(("/memfd:", "/dev/shm/", "/dev/zero")) and mapping.resident_bytes > 0
     readable = mapping.permissions.startswith("r")
-    return readable and mapping.name != WEIGHTS_NAME and (mapping.anonymous_bytes > 0 or shared_memory)
+    return readable and mapping.name not in WEIGHTS_NAMES and (mapping.anonymous_bytes > 0 or shared_memory)
 
 
 def _made_private(weights: Sequence[Mapping]) -> bool:

@@ -21,7 +21,20 @@ def check_settings(settings: Settings) -> None:
 
 def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
     """All that is wrong across fields. origin tells who set a path."""
-    checks = (_listen, _tls, _device, _partition, _single, _pool_shares, _host_pages, _vllm_pages, _beat, _redis, _otlp)
+    checks = (
+        _listen,
+        _tls,
+        _device,
+        _offload,
+        _partition,
+        _single,
+        _pool_shares,
+        _host_pages,
+        _vllm_pages,
+        _beat,
+        _redis,
+        _otlp,
+    )
     return [
         Problem(field, value, cause, remedy, origin(tuple(field.split("."))))
         for check in checks
@@ -69,6 +82,14 @@ def _device(settings: Settings) -> Found:
         if gpu.sharing != "mps" and percent < 100:
             remedy = "set gpu.sharing=mps, or leave the share at 100"
             yield f"gpu.{phase}_sm_percent", percent, "only MPS caps multiprocessors", remedy
+
+
+def _offload(settings: Settings) -> Found:
+    engine = settings.engine
+    if engine.weight_offload_gib and engine.kind != "vllm":
+        remedy = "give --engine vllm, or leave it at 0"
+        cause = f"the {engine.kind} engine has all weights where it computes"
+        yield "engine.weight_offload_gib", engine.weight_offload_gib, cause, remedy
 
 
 def _partition(settings: Settings) -> Found:

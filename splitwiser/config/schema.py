@@ -42,6 +42,9 @@ class EngineSettings(Section):
     batch_invariant: bool = False
     """vllm on cuda: kernels whose result for a token does not hang on what else is in the batch, and no torch.compile,
     which would replace some of them. Slower."""
+    weight_offload_gib: Annotated[float, Field(ge=0)] = 0.0
+    """vllm: least of the weights that is kept in this machine's memory, once for both phases, for a model that is too
+    large for the GPU; every step reads it over PCIe. On a CPU, for tests: a second segment of the same memory."""
 
 
 class PoolSettings(Section):

@@ -9,7 +9,8 @@ import torch
 
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.memory import memfd
-from splitwiser.memory.segment import Made, Segment
+from splitwiser.memory.memfd import MemfdMapper
+from splitwiser.memory.segment import Made, Mapper, Segment
 
 
 class Memory(Protocol):
@@ -36,6 +37,13 @@ class Memory(Protocol):
         Before that call, what is written to them reaches no other process, and what is read is of no meaning.
         """
 
+    @property
+    def in_place_mapper(self) -> Mapper:
+        """Of segments in this machine's memory that read_in_place is for."""
+
+    def read_in_place(self, segment: Segment) -> torch.Tensor:
+        """The bytes of a segment of this machine's memory, not copied, as a tensor of the device."""
+
     def trim(self) -> None:
         """Give the device back what torch holds for later and no tensor uses."""
 
@@ -60,6 +68,13 @@ class HostMemory:
     def stand_in(self, segment: Segment) -> tuple[torch.Tensor, Callable[[], None]]:
         """The segment itself: nothing that runs on a CPU warms up."""
         return self.tensor(segment), lambda: None
+
+    @property
+    def in_place_mapper(self) -> Mapper:
+        return MemfdMapper()
+
+    def read_in_place(self, segment: Segment) -> torch.Tensor:
+        return self.tensor(segment)
 
     def trim(self) -> None:
         """Nothing: torch holds no memory of a CPU for later."""
@@ -109,6 +124,20 @@ class GpuMemory:
             segment.close()
 
         return as_tensor(CudaMemory(stand_in)), become
+
+    @property
+    def in_place_mapper(self) -> Mapper:
+        from splitwiser.memory.cuda.in_place import PinnableMapper
+
+        return PinnableMapper()
+
+    def read_in_place(self, segment: Segment) -> torch.Tensor:
+        from splitwiser.memory.cuda.device import open_device
+        from splitwiser.memory.cuda.in_place import PinnedRange
+        from splitwiser.memory.cuda.tensors import tensor_over
+
+        content = HOST.tensor(segment)
+        return tensor_over(PinnedRange(open_device(), content.data_ptr(), content.nbytes, content))
 
     def trim(self) -> None:
         gc.collect()

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import PoolLayout
+from splitwiser.memory.machine import available_bytes
 from splitwiser.memory.segment import Made
 
 NAME_PREFIX = "splitwiser-"
@@ -21,6 +22,8 @@ def make(
     name: str, size_bytes: int, *, manifest: bytes = b"", fill: Callable[[memoryview], None] | None = None
 ) -> Made:
     """A new zeroed segment, filled through fill. Raises StartupError when the memory is not there."""
+    if fill:
+        _check_available(name, size_bytes)
     fd = os.memfd_create(NAME_PREFIX + name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(fd, size_bytes)
@@ -48,6 +51,16 @@ def from_bytes(name: str, content: bytes) -> int:
         file.write(content)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
     return fd
+
+
+def _check_available(name: str, size_bytes: int) -> None:
+    """Linux gives memory out that it does not have, and ends whoever then writes to it."""
+    available = available_bytes()
+    if size_bytes > available:
+        raise StartupError(
+            f"{name} takes {size_bytes / 2**30:.1f} GiB of memory here and {available / 2**30:.1f} GiB are free",
+            help="stop what else runs here, give the container more memory, or take a smaller model",
+        )
 
 
 class MemfdMapper:

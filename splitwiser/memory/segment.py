@@ -60,11 +60,19 @@ class Segment:
 class Segments(Protocol):
     """Where segments come from: the store's client, or local_segments.LocalSegments."""
 
-    async def obtain(self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None) -> Segment:
+    async def obtain(
+        self,
+        name: str,
+        make: Callable[[], Made],
+        *,
+        layout: PoolLayout | None = None,
+        mapper: "Mapper | None" = None,
+    ) -> Segment:
         """The published segment of that name, mapped; if there is none, the one make() returns, published.
 
-        make runs once in the whole stack, in a thread; others wait. Raises LayoutMismatch when the published pool has
-        another layout.
+        make runs once in the whole stack, in a thread; others wait. It may obtain segments of other names. mapper: of
+        a segment that is not where the engine computes. Raises LayoutMismatch when the published pool has another
+        layout.
         """
 
 

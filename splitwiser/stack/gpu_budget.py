@@ -1,4 +1,7 @@
-"""Owns the sum of what a stack takes of the GPU's memory, before anything is loaded: weights, pool and work."""
+"""Owns the sum of what a stack takes of the GPU's memory, before anything is loaded: weights, pool and work.
+
+And of this machine's memory, what engine.weight_offload_gib keeps there.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from typing import Any
 from splitwiser.config.schema import Settings
 from splitwiser.errors import StartupError
 from splitwiser.kv.layout import DTYPE_BYTES
+from splitwiser.memory.machine import available_bytes
 from splitwiser.text.model_files import ModelFiles
 from splitwiser.text.weight_headers import weight_shapes
 
@@ -17,22 +21,29 @@ WORKING_BYTES = {"transformers": 3 * 2**30, "vllm": 4 * 2**30}
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is needed and what is there. weights or pool 0: not known before the model is loaded."""
+    """What is needed and what is there. weights or pool 0: not known before the model is loaded.
+
+    host_bytes: weights on the host, which weights_bytes are not.
+    """
 
     weights_bytes: int
     pool_bytes: int
     working_bytes: int
     free_bytes: int
+    host_bytes: int = 0
+    host_free_bytes: int = 0
 
     @property
     def needed_bytes(self) -> int:
         return self.weights_bytes + self.pool_bytes + self.working_bytes
 
     def __str__(self) -> str:
-        return (
+        on_gpu = (
             f"GPU memory: weights {_gib(self.weights_bytes)} + pool {_gib(self.pool_bytes)} + work "
             f"{_gib(self.working_bytes)} = {_gib(self.needed_bytes)} GiB of {_gib(self.free_bytes)} GiB free"
         )
+        on_host = f"; host memory: weights {_gib(self.host_bytes)} GiB of {_gib(self.host_free_bytes)} GiB free"
+        return on_gpu + on_host if self.host_bytes else on_gpu
 
     def check(self) -> None:
         """Raise StartupError when it does not fit."""
@@ -40,8 +51,14 @@ class Budget:
             raise StartupError(
                 str(self),
                 help="stop what else runs on the GPU (nvidia-smi lists it), give a smaller pool.pages or a smaller "
-                "model, or set engine.dtype=bfloat16",
+                "model, set engine.dtype=bfloat16, or with the vllm engine a larger engine.weight_offload_gib",
                 field="engine.device",
+            )
+        if self.host_bytes > self.host_free_bytes:
+            raise StartupError(
+                str(self),
+                help="stop what else runs on this machine, or set a smaller engine.weight_offload_gib",
+                field="engine.weight_offload_gib",
             )
 
 
@@ -53,7 +70,16 @@ def budget(settings: Settings, free_bytes: int) -> Budget:
     tokens = settings.pool.pages * settings.pool.page_tokens
     config = files.read_json(files.require("config.json"))
     pool_elements = tokens * _elements_per_token(config | (config.get("text_config") or {}))
-    return Budget(elements * item_bytes, pool_elements * item_bytes, WORKING_BYTES[settings.engine.kind], free_bytes)
+    weights_bytes = elements * item_bytes
+    host_bytes = min(weights_bytes, int(settings.engine.weight_offload_gib * 2**30))
+    return Budget(
+        weights_bytes - host_bytes,
+        pool_elements * item_bytes,
+        WORKING_BYTES[settings.engine.kind],
+        free_bytes,
+        host_bytes,
+        available_bytes(),
+    )
 
 
 def _elements_per_token(config: Mapping[str, Any]) -> int:

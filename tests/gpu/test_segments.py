@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from splitwiser.engine.memory import HOST, memory_of
 from splitwiser.errors import StartupError
 from splitwiser.memory import memfd
 from splitwiser.memory.cuda import segments
-from splitwiser.memory.cuda.device import open_device
+from splitwiser.memory.cuda.device import Device, open_device
 from splitwiser.memory.cuda.mapping import CudaMemory
 from splitwiser.memory.cuda.segments import CudaMapper
 from splitwiser.memory.cuda.tensors import as_tensor
@@ -75,6 +76,42 @@ def test_weights_cannot_be_written_to_once_mapped() -> None:
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert tried.returncode != 0
     assert "illegal memory access" in tried.stderr
+
+
+async def test_the_gpu_reads_memory_of_this_machine_in_place_while_a_tensor_of_it_is_left() -> None:
+    def fill(content: torch.Tensor) -> None:
+        content.copy_(torch.arange(SIZE) % 251)
+
+    def make() -> Made:
+        return HOST.make("weights-host", SIZE, b"", fill)
+
+    device, memory, local = open_device(), memory_of("cuda"), LocalSegments()
+    one, other = [await local.obtain("weights-host", make, mapper=memory.in_place_mapper) for _ in range(2)]
+    local.close()
+    free_before = device.free_bytes()
+    tensors = [memory.read_in_place(segment) for segment in (one, other)]
+    assert device.free_bytes() > free_before - SLACK
+    expected = (torch.arange(SIZE) % 251).to(torch.uint8)
+    for tensor in tensors:
+        assert tensor.is_cuda
+        assert torch.equal(tensor.view(torch.bfloat16).cpu().view(torch.uint8), expected)
+    one.buffer[5] = 200
+    assert tensors[1][5].item() == 200, "the two look at the same memory"
+    address, view = HOST.tensor(one).data_ptr(), tensors[0][10:20]
+    tensors.clear()
+    one.close()
+    gc.collect()
+    assert view.tolist() == list(range(10, 20))
+    assert is_pinned(device, address)
+    del view
+    gc.collect()
+    assert not is_pinned(device, address)
+
+
+def is_pinned(device: Device, address: int) -> bool:
+    with device.current():
+        code, *_ = device.driver.cuMemHostGetFlags(address)
+    return bool(code == device.driver.CUresult.CUDA_SUCCESS)
 
 
 async def test_memory_is_freed_with_its_last_tensor_descriptor_and_mapping_and_not_before() -> None:

@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from splitwiser.bench.footprint import WEIGHTS_NAMES
+from splitwiser.bench.process import mappings
 from splitwiser.bench.verify.runner import VerifyOptions, run_verification
 from splitwiser.config.schema import Settings
 from splitwiser.engine.transformers.tiny import make_tiny
 from splitwiser.mps.attachment import clients
 from splitwiser.mps.daemon import own_daemon
+from splitwiser.rpc.client import Client
 from tests.support.live_pool import (
+    all_tokens_of,
     check_a_start_writes_to_no_page,
     check_decode_restarts_while_prefill_holds_granted_pages,
     check_prefill_restarts_while_decode_runs,
+    request,
+    restart,
 )
 from tests.support.outgrown_pool import SECTIONS, check_answers_outgrow_the_pool, pool_of
 from tests.support.stack import RunningStack, running_stack
@@ -60,6 +66,23 @@ async def test_answers_that_outgrow_the_pool_are_those_of_requests_alone(tmp_pat
     engine = {**ENGINE, "model": str(make_tiny(tmp_path / "model")), "dtype": "float32", "batch_invariant": True}
     with running_stack(engine=engine, pool=pool_of(16), stack=PATIENT, **SECTIONS) as stack:
         await check_answers_outgrow_the_pool(stack)
+
+
+async def test_weights_on_the_host_are_one_copy_and_give_the_same_tokens(stack: RunningStack) -> None:
+    """Half of the weights, so that most steps read both parts."""
+    engine = stack.settings.engine.model_copy(update={"weight_offload_gib": 0.0007})
+    prompts = [request(number, 70, 200, temperature=number % 2) for number in range(8)]
+    with running_stack(engine=engine, pool={"pages": 1024}, stack=PATIENT) as offloaded:
+        pids = [offloaded.pid(instance) for instance in ("prefill-0", "decode-0")]
+        on_host = [{each.inode for each in mappings(pid) if each.name == WEIGHTS_NAMES[1]} for pid in pids]
+        async with Client(offloaded.address) as client:
+            answers = await all_tokens_of(client, prompts)
+            await restart(offloaded, "decode-0")
+            assert await all_tokens_of(client, prompts) == answers
+    async with Client(stack.address) as client:
+        assert await all_tokens_of(client, prompts) == answers
+    assert on_host[0] == on_host[1]
+    assert len(on_host[0]) == 1
 
 
 def no_progress(model: str, stage: str, done: int, total: int) -> None:

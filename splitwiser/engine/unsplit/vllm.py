@@ -11,7 +11,7 @@ from typing import Any
 
 from splitwiser.config.schema import Settings
 from splitwiser.engine.unsplit.base import StepSink, WholeEngine, WholeJob
-from splitwiser.engine.vllm.environment import compilation, prepare_environment
+from splitwiser.engine.vllm.environment import compilation, own_offload, prepare_environment
 from splitwiser.errors import StartupError
 from splitwiser.memory.socket_path import MAX_PATH_BYTES
 from splitwiser.text.model_info import load_model
@@ -118,7 +118,7 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
 
     from splitwiser.engine.vllm.weights import LOAD_FORMAT
 
-    pool, cpu = settings.pool, settings.engine.device == "cpu"
+    pool, cpu, shared = settings.pool, settings.engine.device == "cpu", SHARED in os.environ
     args = AsyncEngineArgs(
         model=settings.engine.model,
         skip_tokenizer_init=True,
@@ -138,7 +138,7 @@ async def load(settings: Settings, on_step: StepSink) -> WholeEngine:
         enforce_eager=cpu,
         compilation_config=compilation(settings.engine),
         enable_log_requests=False,
-        **({"load_format": LOAD_FORMAT, "worker_extension_cls": LOADER} if SHARED in os.environ else {}),
+        **({"load_format": LOAD_FORMAT, "worker_extension_cls": LOADER} if shared else own_offload(settings.engine)),
     )
     clock = StepClock()
     try:

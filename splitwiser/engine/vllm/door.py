@@ -7,7 +7,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from splitwiser.kv.layout import PoolLayout
-from splitwiser.memory.segment import Made, Segment, Segments
+from splitwiser.memory.segment import Made, Mapper, Segment, Segments
 
 
 class StoreDoor:
@@ -17,15 +17,21 @@ class StoreDoor:
         self._segments = segments
         self._loop = loop
 
-    def weights(self, make: Callable[[], Made]) -> Segment:
-        """The weights, mapped; made by make, on this thread, if the stack has none."""
-        return self._wait_for("weights", make)
+    def weights(self, name: str, make: Callable[[], Made], mapper: Mapper | None = None) -> Segment:
+        """A segment of weights, mapped; made by make, on this thread, if the stack has none. mapper: as in Segments."""
+        return self._wait_for(name, make, mapper=mapper)
 
     def pool(self, layout: PoolLayout, make: Callable[[PoolLayout], Made]) -> Segment:
         """The pool, mapped; made by make if the stack has none."""
         return self._wait_for("pool", partial(make, layout), layout)
 
-    def _wait_for(self, name: str, make: Callable[[], Made], layout: PoolLayout | None = None) -> Segment:
+    def _wait_for(
+        self,
+        name: str,
+        make: Callable[[], Made],
+        layout: PoolLayout | None = None,
+        mapper: Mapper | None = None,
+    ) -> Segment:
         # The store's client makes in a thread of its choice, but what vLLM does in make leans on the state of its own.
         turns: SimpleQueue[Future[Made] | None] = SimpleQueue()
 
@@ -34,7 +40,8 @@ class StoreDoor:
             turns.put(made)
             return made.result()
 
-        obtained = asyncio.run_coroutine_threadsafe(self._segments.obtain(name, make_here, layout=layout), self._loop)
+        obtaining = self._segments.obtain(name, make_here, layout=layout, mapper=mapper)
+        obtained = asyncio.run_coroutine_threadsafe(obtaining, self._loop)
         obtained.add_done_callback(lambda _: turns.put(None))
         while made := turns.get():
             try:

@@ -27,6 +27,11 @@ def compilation(engine: EngineSettings) -> dict[str, Any]:
     return {"mode": 0} if _is_invariant(engine) else {}
 
 
+def own_offload(engine: EngineSettings) -> dict[str, Any]:
+    """What a whole vLLM with weights of its own gets, where the stack keeps a part of its weights on the host."""
+    return {"cpu_offload_gb": engine.weight_offload_gib} if engine.device == "cuda" else {}
+
+
 def _is_invariant(engine: EngineSettings) -> bool:
     # On a CPU it needs neither: nothing is compiled, and MKL_CBWR is for the batch.
     return engine.batch_invariant and engine.device == "cuda"

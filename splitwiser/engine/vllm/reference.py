@@ -5,7 +5,7 @@ from typing import Any
 
 from splitwiser.config.schema import EngineSettings
 from splitwiser.engine.base import Phase, Sampling
-from splitwiser.engine.vllm.environment import prepare_environment
+from splitwiser.engine.vllm.environment import own_offload, prepare_environment
 
 Request = tuple[Sequence[int], int, Sampling]
 """Prompt ids, how many tokens to generate, and how they are drawn."""
@@ -29,6 +29,7 @@ class Reference:
             skip_tokenizer_init=True,
             # Not compiled where the split is not, see environment.py; CUDA graphs change no number.
             enforce_eager=engine.device == "cpu" or engine.batch_invariant,
+            **own_offload(engine),
         )
         self._by_position = bool(self._llm.llm_engine.vllm_config.use_v2_model_runner)
 

@@ -17,6 +17,7 @@ from splitwiser.engine.memory import Memory, memory_of
 from splitwiser.engine.vllm.core import Core, EngineThread
 from splitwiser.engine.vllm.door import StoreDoor
 from splitwiser.engine.vllm.generators import let_draws_be_taken_back
+from splitwiser.engine.vllm.parameters import SharedParameters
 from splitwiser.engine.vllm.pool import allocations_from, pool_layout
 from splitwiser.engine.vllm.requests import let_runner_v1_count_earlier_tokens
 from splitwiser.engine.vllm.settings import engine_config
@@ -36,9 +37,12 @@ async def start(settings: Settings, phase: Phase, door: StoreDoor) -> tuple[Pool
     return starting.layout, starting.content, Core(thread, core)
 
 
-def weights_identity(engine: EngineSettings) -> str:
-    """What this engine's weights segment holds, as this vLLM lays it out."""
-    return identity_of(engine.model, engine.dtype, vllm=vllm.__version__, torch=torch.__version__)
+def shared_parameters(engine: EngineSettings, door: StoreDoor) -> SharedParameters:
+    """What vLLM's loader goes by."""
+    identity = identity_of(engine.model, engine.dtype, vllm=vllm.__version__, torch=torch.__version__)
+    if engine.weight_offload_gib:
+        identity += f" with {engine.weight_offload_gib:g} GiB on the host"
+    return SharedParameters(door, memory_of(engine.device), identity, int(engine.weight_offload_gib * 2**30))
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class _Starting:
         engine = self.settings.engine
         if (sms := self.settings.sms(self.phase)) and engine.device == "cuda":
             confine(self.phase, sms)
-        register_loader(self.door, self.memory, weights_identity(engine))
+        register_loader(shared_parameters(engine, self.door))
         let_runner_v1_count_earlier_tokens()
         config = engine_config(self.settings, self.phase)
         if engine.device == "cpu":

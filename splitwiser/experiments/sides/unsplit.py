@@ -93,6 +93,7 @@ class UnsplitStack:
                 weights_bytes=one.weights_bytes * copies,
                 pool_bytes=one.pool_bytes * count,
                 working_bytes=one.working_bytes * count,
+                host_bytes=one.host_bytes * copies,
             ).check()
 
     def _child(self, instance: str, environment: Mapping[str, str]) -> Child:

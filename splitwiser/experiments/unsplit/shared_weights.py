@@ -10,10 +10,9 @@ import threading
 from pathlib import Path
 
 from splitwiser.config.load import load_settings
-from splitwiser.engine.memory import memory_of
 from splitwiser.engine.unsplit.vllm import SHARED
 from splitwiser.engine.vllm.door import StoreDoor
-from splitwiser.engine.vllm.start import weights_identity
+from splitwiser.engine.vllm.start import shared_parameters
 from splitwiser.engine.vllm.weights import register_loader
 from splitwiser.memory.devices import mapper_of
 from splitwiser.store.client import StoreClient
@@ -38,7 +37,7 @@ def register(config: Path) -> None:
         mapper=mapper_of(engine.device),
     )
     client = asyncio.run_coroutine_threadsafe(attaching, loop).result()
-    register_loader(StoreDoor(client, loop), memory_of(engine.device), weights_identity(engine))
+    register_loader(shared_parameters(engine, StoreDoor(client, loop)))
 
 
 if SHARED in os.environ:

@@ -10,7 +10,19 @@ from typing import Any
 from splitwiser.memory.cuda.device import NUMBER, Device
 
 
-class Addresses:
+class Range:
+    """size_bytes of memory at an address of the GPU's. Arrays made of it keep it."""
+
+    address: int
+    size_bytes: int
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """As bytes, for torch and its like (https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html)."""
+        return {"shape": (self.size_bytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
+
+
+class Addresses(Range):
     """size_bytes of addresses, with nothing behind them at first. Arrays made of them keep them and what is mapped."""
 
     def __init__(self, device: Device, size_bytes: int) -> None:
@@ -42,11 +54,6 @@ class Addresses:
     def unmap(self) -> None:
         """Take what is mapped away, once the GPU has finished; the addresses stay."""
         _unmap(self.device, self.pieces)
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        """As bytes, for torch and its like (https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html)."""
-        return {"shape": (self.size_bytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
 
 
 class CudaRange(Addresses):

@@ -39,8 +39,8 @@ def weights() -> Iterator[int]:
 
 
 @contextmanager
-def segment() -> Iterator[int]:
-    fd = os.memfd_create("splitwiser-weights")
+def segment(name: str = "weights") -> Iterator[int]:
+    fd = os.memfd_create(f"splitwiser-{name}")
     os.write(fd, os.urandom(WEIGHT_BYTES // 2) + bytes(WEIGHT_BYTES // 2))
     yield fd
     os.close(fd)
@@ -79,6 +79,31 @@ def test_two_segments_are_two_copies() -> None:
     with ExitStack() as stack:
         pids = [stack.enter_context(worker(stack.enter_context(segment()))) for _ in range(2)]
         assert weights_footprint(pids).weight_copies == 2
+
+
+@pytest.fixture
+def on_host() -> Iterator[int]:
+    with segment("weights-host") as fd:
+        yield fd
+
+
+def test_a_part_on_the_host_and_the_rest_are_one_copy(weights: int, on_host: int) -> None:
+    with worker(weights) as prefill, worker(on_host) as decode:
+        footprint = weights_footprint([prefill, decode])
+    assert (footprint.weight_copies, footprint.segments, footprint.weight_bytes) == (1, 1, 2 * WEIGHT_BYTES)
+
+
+def test_a_second_segment_of_either_part_is_another_copy(weights: int, on_host: int) -> None:
+    with segment("weights-host") as again, ExitStack() as stack:
+        pids = [stack.enter_context(worker(fd)) for fd in (weights, on_host, again)]
+        assert weights_footprint(pids).weight_copies == 2
+
+
+@pytest.mark.parametrize("how", ["copies", "makes private"])
+def test_a_private_copy_of_one_part_is_another_copy(weights: int, on_host: int, how: str) -> None:
+    with worker(weights) as prefill, worker(on_host, how) as decode:
+        footprint = weights_footprint([prefill, decode])
+    assert (footprint.weight_copies, footprint.private) == (2, (decode,))
 
 
 def test_workers_without_weights_have_none() -> None:

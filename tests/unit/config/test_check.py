@@ -16,6 +16,8 @@ from splitwiser.errors import ConfigurationError
         ({"pool": {"pages": 3}, "decode": {"workers": 3}}, "pool.prefill_share"),
         ({"engine": {"kind": "vllm"}, "pool": {"page_tokens": 16}}, "pool.page_tokens"),
         ({"pool": {"prefix_cache": False, "host_pages": 8}}, "pool.host_pages"),
+        ({"engine": {"kind": "transformers", "weight_offload_gib": 0.5}}, "engine.weight_offload_gib"),
+        ({"engine": {"kind": "sim", "weight_offload_gib": 0.5}}, "engine.weight_offload_gib"),
         ({"gpu": {"sharing": "single"}, "decode": {"workers": 2}}, "decode.workers"),
         ({"gpu": {"sharing": "single"}, "engine": {"kind": "vllm"}}, "gpu.sharing"),
         ({"store": {"beat_s": 15, "lease_s": 20}}, "store.beat_s"),
@@ -62,6 +64,12 @@ def test_plaintext_beyond_this_machine_is_taken_when_asked_for_by_name() -> None
 def test_tls_beyond_this_machine_is_taken() -> None:
     tls = {"cert_file": "tls.crt", "key_file": "tls.key"}
     check_settings(Settings.model_validate({"router": {"listen": "0.0.0.0:50051"}, "tls": tls}))
+
+
+def test_vllm_keeps_weights_on_the_host_on_either_device() -> None:
+    for device in ("cpu", "cuda"):
+        engine = {"kind": "vllm", "device": device, "weight_offload_gib": 0.5}
+        check_settings(Settings.model_validate({"engine": engine}))
 
 
 def test_the_default_of_a_pages_tokens_is_the_engines() -> None:

@@ -4,6 +4,7 @@ cuda-bindings is the real one where a result or an enumeration is read; the call
 """
 
 import gc
+import weakref
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, cast
@@ -14,6 +15,7 @@ from cuda.bindings import driver as real
 from splitwiser.errors import StartupError
 from splitwiser.memory.cuda.device import Device, open_device
 from splitwiser.memory.cuda.driver import checked
+from splitwiser.memory.cuda.in_place import PinnedRange
 from splitwiser.memory.cuda.mapping import CudaMemory, CudaRange, round_up
 from splitwiser.mps.gpu import read_gpu
 
@@ -95,6 +97,49 @@ def test_a_step_that_fails_undoes_those_before_it(fails: str, undone: list[str],
         range_of(driver)
     assert "pool.pages" in error.value.help
     assert driver.memory_calls[driver.memory_calls.index(fails) + 1 :] == undone
+
+
+class Mapping:
+    """Memory of this machine; notes when it is unmapped."""
+
+    def __init__(self, calls: list[str]) -> None:
+        weakref.finalize(self, calls.append, "unmapped")
+
+
+def pinned_of(driver: NotingDriver) -> PinnedRange:
+    return PinnedRange(Device(cast("ModuleType", driver), 0, None, UNIT), 4096, 5000, Mapping(driver.calls))
+
+
+def test_memory_of_this_machine_is_pinned_while_an_array_of_it_is_left(driver: NotingDriver) -> None:
+    held = [pinned_of(driver)]
+    assert held[0].__cuda_array_interface__ | {"version": 3} == {
+        "shape": (5000,),
+        "typestr": "|u1",
+        "data": (ADDRESS, False),
+        "version": 3,
+    }
+    gc.collect()
+    assert driver.memory_calls == ["cuMemHostRegister", "cuMemHostGetDevicePointer"]
+    held.clear()
+    assert driver.memory_calls[2:] == ["cuCtxSynchronize", "cuMemHostUnregister", "unmapped"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "undone"),
+    [
+        ("cuMemHostRegister", []),
+        ("cuMemHostGetDevicePointer", ["cuCtxSynchronize", "cuMemHostUnregister"]),
+    ],
+)
+def test_memory_that_the_gpu_cannot_read_is_not_left_pinned(
+    fails: str, undone: list[str], driver: NotingDriver
+) -> None:
+    driver.fails = fails
+    with pytest.raises(StartupError, match="CUDA_ERROR_OUT_OF_MEMORY") as error:
+        pinned_of(driver)
+    calls = [name for name in driver.memory_calls if name != "unmapped"]
+    assert calls[calls.index(fails) + 1 :] == undone
+    assert error.tb, "whose frames keep what they had"
 
 
 def test_results_are_values_or_errors() -> None:

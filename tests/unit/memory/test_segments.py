@@ -10,7 +10,8 @@ import pytest
 
 from splitwiser.errors import LayoutMismatch, StartupError
 from splitwiser.kv.layout import LayerShape, PoolLayout
-from splitwiser.memory import memfd
+from splitwiser.memory import machine, memfd
+from splitwiser.memory.cuda.in_place import PinnableMapper
 from splitwiser.memory.local_segments import LocalSegments
 from splitwiser.memory.memfd import MemfdMapper
 from splitwiser.memory.segment import Made
@@ -96,6 +97,47 @@ def test_memory_that_could_shrink_under_its_mapping_is_not_mapped() -> None:
     with pytest.raises(StartupError, match="another size"):
         MemfdMapper().map(made.data_fd, 6000, writable=True)
     os.close(made.data_fd)
+
+
+def test_more_memory_than_there_is_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux would give it out, and end the maker in the middle."""
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "CONTAINER_LIMIT", tmp_path / "memory.max")
+    (tmp_path / "meminfo").write_text("MemTotal:  99 kB\nMemAvailable:    5 kB\n")
+    os.close(make_weights().data_fd)
+    for limit in ("max\n", "5000\n", "6000\n"):
+        (tmp_path / "memory.max").write_text(limit)
+        os.close(make_weights().data_fd)
+    (tmp_path / "memory.max").write_text("4999\n")
+    with pytest.raises(StartupError, match=r"weights takes .* GiB of memory here and .* are free"):
+        make_weights()
+    (tmp_path / "memory.max").unlink()
+    (tmp_path / "meminfo").write_text("MemAvailable:    4 kB\n")
+    with pytest.raises(StartupError, match="weights takes"):
+        make_weights()
+
+
+async def test_a_maker_may_obtain_another_segment(segments: LocalSegments) -> None:
+    loop = asyncio.get_running_loop()
+
+    def make_both() -> Made:
+        other = asyncio.run_coroutine_threadsafe(segments.obtain("other", make_weights), loop).result(5)
+        assert other.buffer[0] == 7
+        return make_weights()
+
+    assert (await segments.obtain("weights", make_both)).buffer[0] == 7
+
+
+async def test_memory_for_a_gpu_to_read_is_one_copy_that_can_be_pinned(segments: LocalSegments) -> None:
+    """A mapping for writing, which is what every driver pins; sizes stay fixed."""
+    one, other = [await segments.obtain("weights-host", make_weights, mapper=PinnableMapper()) for _ in range(2)]
+    assert not one.buffer.readonly
+    one.buffer[1] = 9
+    assert other.buffer[:2].tolist() == [7, 9]
+    with pytest.raises(PermissionError):
+        os.ftruncate(data_fd("weights"), 0)
 
 
 async def test_a_maker_that_fails_leaves_no_descriptor_and_the_next_may_try(segments: LocalSegments) -> None:

@@ -9,6 +9,7 @@ import pytest
 from splitwiser.config.check import check_settings
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, StartupError
+from splitwiser.memory import machine
 from splitwiser.mps.daemon import own_daemon
 from splitwiser.stack.doctor import examine_gpu
 from splitwiser.stack.gpu_budget import budget
@@ -135,6 +136,33 @@ def test_memory_is_summed_before_anything_is_loaded_and_told_when_it_is_too_litt
     monkeypatch.setenv("FAKE_SMI", fake_gpu.H200.replace("143100", "2000"))
     with pytest.raises(StartupError, match=r"weights 0.0 \+ pool 0.0 \+ work 3.0 = 3.0 GiB of 2.0 GiB free"):
         check_gpu(settings)
+
+
+@pytest.mark.parametrize(("asked_bytes", "host_bytes"), [(0, 0), (4096, 4096), (2**30, 2 * (2 * 128 * 64 + 64))])
+def test_weights_on_the_host_are_not_counted_on_the_gpu(
+    asked_bytes: int, host_bytes: int, run_dir: RunDir, model: str
+) -> None:
+    settings = settings_of(run_dir, model)
+    all_bytes = budget(settings, 10 * 2**30).weights_bytes
+    found = budget(with_offload(settings, asked_bytes / 2**30), 10 * 2**30)
+    assert (found.host_bytes, found.weights_bytes) == (host_bytes, all_bytes - host_bytes)
+    assert ("host memory: weights" in str(found)) is bool(host_bytes)
+    found.check()
+
+
+def test_too_little_memory_for_weights_on_the_host_is_told(
+    run_dir: RunDir, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 64 kB\nMemAvailable:       8 kB\n")
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    with pytest.raises(StartupError, match=r"host memory: weights 0\.0 GiB of 0\.0 GiB free") as error:
+        check_gpu(with_offload(settings_of(run_dir, model), 1))
+    assert error.value.field == "engine.weight_offload_gib"
+
+
+def with_offload(settings: Settings, gib: float) -> Settings:
+    engine = settings.engine.model_copy(update={"kind": "vllm", "weight_offload_gib": gib})
+    return settings.model_copy(update={"engine": engine})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from splitwiser.engine.transformers.build import load
 from splitwiser.errors import LayoutMismatch, StartupError
 from splitwiser.kv.layout import LayerShape, PoolLayout
 from splitwiser.memory.local_segments import LocalSegments
-from splitwiser.memory.segment import Made, Segment
+from splitwiser.memory.segment import Made, Mapper, Segment
 from tests.unit.engine.transformers.serving import never, settings_of
 
 
@@ -24,12 +24,19 @@ class CountingSegments:
         self._segments = LocalSegments()
         self.made: list[str] = []
 
-    async def obtain(self, name: str, make: Callable[[], Made], *, layout: PoolLayout | None = None) -> Segment:
+    async def obtain(
+        self,
+        name: str,
+        make: Callable[[], Made],
+        *,
+        layout: PoolLayout | None = None,
+        mapper: Mapper | None = None,
+    ) -> Segment:
         def counted() -> Made:
             self.made.append(name)
             return make()
 
-        return await self._segments.obtain(name, counted, layout=layout)
+        return await self._segments.obtain(name, counted, layout=layout, mapper=mapper)
 
 
 async def test_weights_and_pool_are_made_once_and_the_layout_is_the_models(tiny_model: Callable[[str], Path]) -> None:
