@@ -1,6 +1,6 @@
 """Owns calls to other services: the channel's options, the time left, the trace, and a cancel on every way out."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,10 +13,19 @@ from splitwiser.rpc.tls import channel_credentials
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 
 PLAINTEXT = TlsSettings()
-CHANNEL_OPTIONS = [
+IMPATIENT = (
     ("grpc.keepalive_time_ms", 2_000),
     ("grpc.keepalive_timeout_ms", 1_000),
     ("grpc.http2.ping_timeout_ms", 700),
+)
+"""For a peer that another one can stand in for: a hung one is noticed within about two seconds."""
+PATIENT = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+)
+"""For the only peer that there is: a machine may stand still for seconds, and a lost connection loses its requests."""
+CHANNEL_OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     # How long one attempt to connect may take, too: a busy peer needs more than a network does.
@@ -28,16 +37,16 @@ CHANNEL_OPTIONS = [
 Response = TypeVar("Response")
 
 
-def open_channel(address: str, tls: TlsSettings = PLAINTEXT, name: str = "") -> grpc.aio.Channel:
-    """A channel to HOST:PORT or unix:PATH that notices a hung peer within about two seconds.
-
-    name: whom the peer's certificate must name, if not HOST.
-    """
+def open_channel(
+    address: str, tls: TlsSettings = PLAINTEXT, name: str = "", keepalive: Sequence[tuple[str, int]] = IMPATIENT
+) -> grpc.aio.Channel:
+    """A channel to HOST:PORT or unix:PATH. name: whom the peer's certificate must name, if not HOST."""
+    options = [*CHANNEL_OPTIONS, *keepalive]
     credentials = None if address.startswith("unix:") else channel_credentials(tls)
     if credentials is None:
-        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=options)
     named = [("grpc.ssl_target_name_override", name)] if name else []
-    return grpc.aio.secure_channel(address, credentials, options=[*CHANNEL_OPTIONS, *named])
+    return grpc.aio.secure_channel(address, credentials, options=[*options, *named])
 
 
 async def call_unary(method: Callable[..., Any], request: Any, *, timeout_s: float | None = None) -> Any:
@@ -75,7 +84,7 @@ class Client:
     """A client of the public API."""
 
     def __init__(self, address: str, tls: TlsSettings = PLAINTEXT) -> None:
-        self._channel = open_channel(address, tls)
+        self._channel = open_channel(address, tls, keepalive=PATIENT)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
 
     async def __aenter__(self) -> "Client":

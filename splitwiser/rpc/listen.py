@@ -17,8 +17,8 @@ SERVER_OPTIONS = [
     ("grpc.max_metadata_size", HARD_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", HARD_METADATA_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 1_000),
-    ("grpc.http2.ping_timeout_ms", 700),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
 ]
 
