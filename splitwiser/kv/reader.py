@@ -9,9 +9,9 @@ from splitwiser.kv.host_index import NO_COPIES, Copies
 class Reader:
     """One request. hashes: of its prompt's full pages; parent: what the first one follows; tail: the ids after them.
 
-    need: pages of the whole request. pinned: the shared pages that it reads, in the order of the tokens in them. loads:
-    pages that will follow them when they are copied from the host. room: how many more may be pinned for it. pages:
-    those of the grant, after them.
+    need: pages that decode lets it in with. pinned: the shared pages that it reads, in the order of the tokens in
+    them. loads: pages that will follow them when they are copied from the host. room: how many more may be pinned for
+    it. pages: those of the grant, after them.
     """
 
     parent: bytes

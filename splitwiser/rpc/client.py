@@ -8,23 +8,12 @@ import grpc
 
 from splitwiser.config.schema import TlsSettings
 from splitwiser.rpc import status
+from splitwiser.rpc.keepalive import IMPATIENT, PATIENT
 from splitwiser.rpc.propagation import outgoing_metadata
 from splitwiser.rpc.tls import channel_credentials
 from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 
 PLAINTEXT = TlsSettings()
-IMPATIENT = (
-    ("grpc.keepalive_time_ms", 2_000),
-    ("grpc.keepalive_timeout_ms", 1_000),
-    ("grpc.http2.ping_timeout_ms", 700),
-)
-"""For a peer that another one can stand in for: a hung one is noticed within about two seconds."""
-PATIENT = (
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
-)
-"""For the only peer that there is: a machine may stand still for seconds, and a lost connection loses its requests."""
 CHANNEL_OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),

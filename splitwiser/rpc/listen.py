@@ -7,6 +7,7 @@ import grpc
 from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import ConfigurationError, StartupError
+from splitwiser.rpc.keepalive import PATIENT
 from splitwiser.rpc.tls import server_credentials
 
 PLAINTEXT = TlsSettings()
@@ -16,9 +17,7 @@ SERVER_OPTIONS = [
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", HARD_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", HARD_METADATA_BYTES),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
+    *PATIENT,
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
 ]
 

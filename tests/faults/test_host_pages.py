@@ -1,12 +1,10 @@
 """Prefill workers that die while they save and load: no wrong token, no half copy, no page lost."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 
-from splitwiser.rpc.client import Client
-from tests.faults.test_shared_pages import CONVERSATIONS, Talk
+from tests.faults.test_shared_pages import talk_while_one_dies
 from tests.support.stack import RunningStack, running_stack
 
 
@@ -21,17 +19,7 @@ def stack() -> Iterator[RunningStack]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("instance", ["decode-0", "prefill-0"])
 async def test_a_worker_that_dies_amid_saves_and_loads_makes_no_wrong_token(stack: RunningStack, instance: str) -> None:
-    talk = Talk()
-    async with Client(stack.address) as client:
-        talks = [asyncio.create_task(talk.converse(client, seed)) for seed in range(CONVERSATIONS)]
-        for _ in range(3):
-            for _ in range(100):
-                if stack.is_ready("prefill-0") and stack.pages_saved() > 0:
-                    break
-                await asyncio.sleep(0.02)
-            await stack.replace(instance)
-        await asyncio.gather(*talks)
-    assert talk.wrong == []
-    assert talk.answered > CONVERSATIONS
-    assert talk.loaded > 0
-    await stack.assert_nothing_is_left()
+    async def pages_are_saved() -> bool:
+        return stack.is_ready("prefill-0") and stack.pages_saved() > 0
+
+    assert (await talk_while_one_dies(stack, instance, pages_are_saved)).loaded > 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
@@ -62,6 +62,24 @@ class Talk:
         return tokens if tokens == expected else None
 
 
+async def talk_while_one_dies(stack: RunningStack, instance: str, ripe: Callable[[], Awaitable[bool]]) -> Talk:
+    """Conversations during which a worker is killed three times, when the moment is ripe, or after two seconds."""
+    talk = Talk()
+    async with Client(stack.address) as client:
+        talks = [asyncio.create_task(talk.converse(client, seed)) for seed in range(CONVERSATIONS)]
+        for _ in range(3):
+            for _ in range(100):
+                if await ripe():
+                    break
+                await asyncio.sleep(0.02)
+            await stack.replace(instance)
+        await asyncio.gather(*talks)
+    assert talk.wrong == []
+    assert talk.answered > CONVERSATIONS
+    await stack.assert_nothing_is_left()
+    return talk
+
+
 def said(draw: random.Random, count: int) -> list[int]:
     return [draw.randrange(32, 127) for _ in range(count)]
 
@@ -69,20 +87,10 @@ def said(draw: random.Random, count: int) -> list[int]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("instance", ["decode-0", "prefill-0"])
 async def test_a_worker_that_dies_over_shared_pages_makes_no_wrong_token(stack: RunningStack, instance: str) -> None:
-    talk = Talk()
-    async with Client(stack.address) as client:
-        talks = [asyncio.create_task(talk.converse(client, seed)) for seed in range(CONVERSATIONS)]
-        for _ in range(3):
-            for _ in range(100):
-                if (await stack.counts()).shared > 0:
-                    break
-                await asyncio.sleep(0.02)
-            await stack.replace(instance)
-        await asyncio.gather(*talks)
-    assert talk.wrong == []
-    assert talk.answered > CONVERSATIONS
-    assert talk.cached > 0
-    await stack.assert_nothing_is_left()
+    async def pages_are_shared() -> bool:
+        return (await stack.counts()).shared > 0
+
+    assert (await talk_while_one_dies(stack, instance, pages_are_shared)).cached > 0
 
 
 async def test_what_a_dead_decode_worker_wrote_is_still_found(stack: RunningStack) -> None:

@@ -15,7 +15,7 @@ from splitwiser.telemetry.timeline import read_timeline
 from splitwiser.v1.inference_pb2 import GenerateRequest, TokenIds
 from splitwiser.v1.sampling_pb2 import SamplingParams, StopConditions
 from tests.integration.serving.test_generate import answer, greedy_tokens
-from tests.integration.serving.test_prefix_cache import client_of, words
+from tests.integration.serving.test_prefix_cache import client_of, leave, words
 from tests.support.host_pages import POOL, check_evicted_pages_come_back
 from tests.support.stack import RunningStack, running_stack
 from tests.support.waiting import until
@@ -129,17 +129,9 @@ async def test_callers_who_leave_in_mid_load_leave_no_page_behind(small: Running
     async with client_of(small) as client:
         await turn(client, prompt, 10)
         await settled(small)
-
-        async def leave(delay_s: float) -> None:
-            try:
-                async with asyncio.timeout(delay_s):
-                    await turn(client, [*prompt, *words(draw, 40)], 200)
-            except TimeoutError:
-                return
-
         for number in range(4):
             await flood(client, 400 + number)
-            await asyncio.gather(*(leave(draw.random() * 0.03) for _ in range(10)))
+            await asyncio.gather(*(leave(client, [*prompt, *words(draw, 40)], draw.random() * 0.03) for _ in range(10)))
 
 
 async def test_a_host_of_few_pages_keeps_the_latest_of_them() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -38,6 +38,13 @@ async def turn(client: Client, prompt: list[int], max_tokens: int) -> tuple[list
     tokens, _, finish = await answer(client, request)
     assert tokens == greedy_tokens(bytes(prompt), max_tokens)
     return tokens, finish.usage.cached_tokens
+
+
+async def leave(client: Client, prompt: list[int], after_s: float) -> None:
+    """Ask for a long answer, and stay no longer than that."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(after_s):
+            await turn(client, prompt, 200)
 
 
 def words(draw: random.Random, count: int) -> list[int]:
@@ -97,15 +104,7 @@ async def test_callers_who_leave_leave_no_page_pinned(small: RunningStack) -> No
     prompt = words(draw, 100)
     async with client_of(small) as client:
         await turn(client, prompt, 10)
-
-        async def leave(delay_s: float) -> None:
-            try:
-                async with asyncio.timeout(delay_s):
-                    await turn(client, [*prompt, *words(draw, 40)], 200)
-            except TimeoutError:
-                return
-
-        await asyncio.gather(*(leave(draw.random() * 0.2) for _ in range(40)))
+        await asyncio.gather(*(leave(client, [*prompt, *words(draw, 40)], draw.random() * 0.2) for _ in range(40)))
 
 
 async def test_switched_off_nothing_is_cached() -> None:

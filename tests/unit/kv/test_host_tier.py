@@ -1,91 +1,105 @@
-"""A worker tells the store of a copy when it is whole, and leaves when nothing is copied any more, not before."""
+"""Pages between pool and host: what was evicted comes back as it was, and nothing is lost on the way."""
 
 import asyncio
-import threading
-from contextlib import suppress
+import random
 
 import pytest
 
-from splitwiser.kv.host_index import Copies
-from splitwiser.kv.host_tier import HostTier
-
-COPIES = Copies((3, 4), (0, 1))
-
-
-class Store:
-    """Has one save, and none after it."""
-
-    def __init__(self) -> None:
-        self.told = asyncio.Event()
-        self._saves = [COPIES]
-
-    async def save(self, count: int) -> Copies:
-        if not self._saves:
-            await asyncio.Event().wait()
-        return self._saves.pop()
-
-    async def saved(self) -> None:
-        self.told.set()
+from splitwiser.kv.prefix_lookup import Lookups, PinLimits
+from tests.unit.kv.sharing_stand import PAGES, Stand, serve, settle
+from tests.unit.kv.slow_calls import PREFILL
 
 
-class Copier:
-    """Copies for as long as it is told to."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.begun, self.go_on = threading.Event(), threading.Event()
-        self.done: list[Copies] = []
-        self._error = error
-
-    def save(self, copies: Copies) -> None:
-        self.begun.set()
-        assert self.go_on.wait(10)
-        if self._error:
-            raise self._error
-        self.done.append(copies)
-
-    load = save
+async def fill(stand: Stand, count: int) -> None:
+    """As many requests whose pages replace all others in the pool."""
+    for start in range(1000, 1000 + 20 * count, 20):
+        await serve(stand, f"r{start}", tuple(range(start, start + 9)), (1, 2))
 
 
-async def begun(copier: Copier) -> None:
-    assert await asyncio.to_thread(copier.begun.wait, 10)
+async def evicted_to_the_host() -> tuple[Stand, tuple[int, ...]]:
+    """A prompt of two full pages and a token, of which the host alone has the pages."""
+    stand, prompt = Stand(host_pages=8), (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    await serve(stand, "a", prompt, (10, 11))
+    await settle()
+    await stand.save()
+    await fill(stand, 20)
+    return stand, prompt
 
 
-async def test_a_save_is_told_of_when_it_is_copied() -> None:
-    store, copier, counted = Store(), Copier(), list[int]()
-    tier = HostTier(store, copier)
-    running = asyncio.create_task(tier.run(counted.append))
-    await begun(copier)
-    await asyncio.sleep(0.02)
-    assert not store.told.is_set()
-    copier.go_on.set()
-    await asyncio.wait_for(store.told.wait(), 10)
-    assert (copier.done, counted) == ([COPIES], [2])
-    running.cancel()
-    tier.close()
+async def test_what_was_evicted_comes_back_from_the_host() -> None:
+    stand, prompt = await evicted_to_the_host()
+    await settle()
+    assert stand.loads == 0
+    async with stand.lookups.found("b", prompt, need=3) as found:
+        assert (len(found.pages), found.loaded) == (2, 2)
+        assert stand.read(found.pages, 8) == [1, 2, 3, 4, 5, 6, 7, 8]
+    # The pool has it again: nothing is loaded twice.
+    assert await serve(stand, "c", prompt, (10, 11)) == 2
+    assert stand.loads == 1
+    await settle()
+    stand.check_idle()
 
 
-async def test_a_save_that_fails_is_not_told_of_and_ends_the_worker() -> None:
-    store, copier = Store(), Copier(RuntimeError("the bus is gone"))
-    tier = HostTier(store, copier)
-    copier.go_on.set()
-    with pytest.raises(RuntimeError, match="the bus"):
-        await tier.run(lambda pages: None)
-    assert not store.told.is_set()
-    tier.close()
+async def test_the_pool_has_the_beginning_and_the_host_the_rest() -> None:
+    stand, prompt = Stand(host_pages=8), tuple(range(1, 14))
+    await serve(stand, "a", prompt, (14, 15))
+    await settle()
+    await stand.save()
+    # The end of a chain is evicted first.
+    idle = stand.ledger.counts().free + stand.ledger.counts().cached
+    stand.ledger.release(PREFILL, stand.ledger.acquire(PREFILL, idle - 2))
+    async with stand.lookups.found("b", prompt, need=4) as found:
+        assert (len(found.pages), found.loaded) == (3, 1)
+        assert stand.read(found.pages, 12) == list(prompt[:12])
 
 
-@pytest.mark.parametrize("way", ["save", "load"])
-async def test_who_leaves_waits_for_the_copy_under_way(way: str) -> None:
-    copier = Copier()
-    tier = HostTier(Store(), copier)
-    working = asyncio.create_task(tier.run(lambda pages: None) if way == "save" else tier.load(COPIES))
-    await begun(copier)
-    working.cancel()
-    with suppress(asyncio.CancelledError):
-        await working
-    closing = asyncio.create_task(asyncio.to_thread(tier.close))
-    done, _ = await asyncio.wait({closing}, timeout=0.05)
-    assert not done
-    copier.go_on.set()
-    await asyncio.wait_for(closing, 10)
-    assert copier.done == [COPIES]
+async def test_a_copy_that_is_not_whole_is_not_found() -> None:
+    stand, prompt = Stand(host_pages=8), (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    await serve(stand, "a", prompt, (10, 11))
+    await settle()
+    stand.ledger.save(PREFILL, 1)
+    await fill(stand, 20)
+    await settle()
+    # The page that is held is still in the pool, but nothing leads to it; its copy was never said to be whole.
+    async with stand.lookups.found("b", prompt, need=3) as found:
+        assert found.pages == ()
+
+
+async def test_a_load_that_fails_leaves_nothing_pinned() -> None:
+    stand, prompt = await evicted_to_the_host()
+    stand.host.clear()
+    with pytest.raises(KeyError):
+        async with stand.lookups.found("b", prompt, need=3):
+            raise AssertionError("found what could not be loaded")
+    await settle()
+    stand.check_idle()
+
+
+async def test_who_cannot_load_computes() -> None:
+    stand, prompt = await evicted_to_the_host()
+    stand.lookups = Lookups(stand, stand.hasher, PinLimits(due=PAGES // 2, pinned=PAGES // 2 - 4))
+    assert await serve(stand, "b", prompt, (10, 11)) == 0
+    await settle()
+    stand.check_idle()
+
+
+async def test_no_cancellation_loses_a_page_between_pool_and_host() -> None:
+    loads = 0
+    for seed in range(15):
+        stand, chance, tasks = Stand(seed, host_pages=64), random.Random(seed), []
+        for index in range(40):
+            # More beginnings than the pool holds.
+            prompt, answer = (chance.randrange(20),) * chance.choice([9, 13, 17]), (1,) * chance.randrange(2, 9)
+            tasks.append(asyncio.create_task(serve(stand, f"r{index}", prompt, answer)))
+            for _ in range(chance.randrange(60)):
+                await asyncio.sleep(0)
+            await stand.save()
+            if chance.random() < 0.2:
+                chance.choice(tasks).cancel()
+        await asyncio.wait(tasks, timeout=10)
+        await settle()
+        stand.check_idle()
+        loads += stand.loads
+        for task in tasks:
+            assert task.cancelled() or task.result() >= 0
+    assert loads > 100
