@@ -47,6 +47,12 @@ class Memory(Protocol):
     def trim(self) -> None:
         """Give the device back what torch holds for later and no tensor uses."""
 
+    def take_workspace(self) -> None:
+        """Take what matrix products work in, which stays for as long as this process, before anything larger comes.
+
+        Later it would be put into memory that something large has left, and trim could not give that back.
+        """
+
 
 class HostMemory:
     """Memory that a CPU computes on."""
@@ -78,6 +84,9 @@ class HostMemory:
 
     def trim(self) -> None:
         """Nothing: torch holds no memory of a CPU for later."""
+
+    def take_workspace(self) -> None:
+        """Nothing: it is not torch that gives it on a CPU."""
 
 
 class GpuMemory:
@@ -143,6 +152,10 @@ class GpuMemory:
         gc.collect()
         torch.cuda.empty_cache()
 
+    def take_workspace(self) -> None:
+        one = torch.ones(1, 1, dtype=torch.bfloat16, device=self.device)
+        torch.mm(one, one)
+
 
 HOST = HostMemory()
 
@@ -156,4 +169,5 @@ def _bytes_of(buffer: memoryview) -> torch.Tensor:
     with warnings.catch_warnings():
         # torch warns of what is wanted here: memory that nobody can write to.
         warnings.filterwarnings("ignore", "The given buffer is not writable")
-        return torch.frombuffer(buffer, dtype=torch.uint8)
+        # torch keeps what it is given, but does not hold it open: a view of its own stays when the segment is closed.
+        return torch.frombuffer(memoryview(buffer), dtype=torch.uint8)
