@@ -115,8 +115,11 @@ class RouterSettings(Section):
     """Longest HTTP request body."""
     http_timeout_s: Seconds = 600.0
     """Deadline of an HTTP request that names none in its header X-Request-Timeout."""
-    policy: Literal["fcfs", "shortest", "priority"] = "fcfs"
-    """Who is prefilled next: first come first served, the shortest prompt, or the lowest priority number."""
+    policy: Literal["fcfs", "shortest", "priority", "on-time"] = "fcfs"
+    """Who is prefilled next: first come first served, the shortest prompt, or the lowest priority number. on-time: in
+    order of arrival, but whoever cannot have a first token within router.ttft_target_s any more waits for all others."""
+    ttft_target_s: Seconds = 1.0
+    """What router.policy=on-time goes by."""
     max_queue: Positive = 256
     """Requests that may wait for a prefill worker; one more is refused with RESOURCE_EXHAUSTED."""
     prefill_inflight: Positive = 16

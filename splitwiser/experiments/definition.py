@@ -175,8 +175,8 @@ class Definition(Part):
     start: Literal["together", "each"] = "together"
     """together: all sides are up from the beginning and are measured in turn. each: started for each of its turns."""
     repeats: Positive
-    aa_pairs: Positive = 2
-    """The reference measured against itself, before all else: the noise band."""
+    aa_pairs: Natural = 2
+    """The reference measured against itself, before all else: the noise band. 0 where no side is compared with it."""
     aa_point: Natural = 0
     """Which point of the plan the A/A run takes, by its place."""
     seed: int = 0

@@ -7,7 +7,7 @@ from splitwiser.config.schema import Settings
 from splitwiser.routing.crew import Crew
 from splitwiser.routing.discovery import Resolve, parse_target, resolve
 from splitwiser.routing.places import Places
-from splitwiser.routing.policy import POLICIES, first_come
+from splitwiser.routing.policy import first_come, policy_of
 from splitwiser.routing.workers import DecodeWorker, PrefillWorker
 from splitwiser.rpc.tls import follow_files
 
@@ -21,7 +21,7 @@ class Floor:
         router, tls = settings.router, settings.tls
         self._tls = tls
         self._changed = asyncio.Event()
-        self.prefill: Places[PrefillWorker] = Places(POLICIES[router.policy], router.max_queue)
+        self.prefill: Places[PrefillWorker] = Places(policy_of(router), router.max_queue)
         # Whoever has a grant has passed the queue's bound: nobody is turned away between the phases.
         self.decode: Places[DecodeWorker] = Places(first_come, None)
         self._prefill_crew = Crew(

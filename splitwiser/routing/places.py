@@ -4,6 +4,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -57,6 +58,17 @@ class Seats:
 Worker = TypeVar("Worker", bound=Seats)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting(Generic[Worker]):
+    """A request in the line, and the seat that it will get."""
+
+    request: RoutedRequest
+    admitted: bool
+    arrival: int
+    since_s: float
+    seat: asyncio.Future[Worker]
+
+
 class Places(Generic[Worker]):
     """Seats requests at workers, least loaded first. Requests that find no place wait in the policy's order."""
 
@@ -65,7 +77,7 @@ class Places(Generic[Worker]):
         self._workers: list[Worker] = []
         self._policy = policy
         self._max_waiting = max_waiting
-        self._line: list[tuple[bool, int, int, asyncio.Future[Worker]]] = []
+        self._line: list[tuple[bool, int, int, Waiting[Worker]]] = []
         self._arrivals = count()
         self._mean_stay_s = 0.1
 
@@ -108,11 +120,11 @@ class Places(Generic[Worker]):
     def serve_line(self) -> None:
         """Seat whoever can be seated; call when a worker becomes available."""
         while self._line and (worker := self._least_loaded()):
-            *_, future = heapq.heappop(self._line)
+            seat = self._next().seat
             # Cancelled between its caller's cancellation and the moment the caller runs.
-            if not future.done():
+            if not seat.done():
                 worker.take()
-                future.set_result(worker)
+                seat.set_result(worker)
 
     async def _seat(self, request: RoutedRequest, admitted: bool) -> Worker:
         if self._max_waiting is not None and self.waiting_count >= self._max_waiting and not admitted:
@@ -121,18 +133,31 @@ class Places(Generic[Worker]):
                 help="wait as long as RetryInfo or Retry-After says, then try again; or raise router.max_queue",
                 retry_after_s=self._retry_after_s(self._max_waiting),
             )
-        future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._line, (not admitted, self._policy(request), next(self._arrivals), future))
+        loop = asyncio.get_running_loop()
+        seat: asyncio.Future[Worker] = loop.create_future()
+        waiting = Waiting(request, admitted, next(self._arrivals), loop.time(), seat)
+        heapq.heappush(self._line, self._entry(waiting, loop.time()))
         self.serve_line()
         try:
-            return await future
+            return await seat
         except asyncio.CancelledError:
-            if future.cancelled():
-                self._line = [entry for entry in self._line if entry[3] is not future]
+            if seat.cancelled():
+                self._line = [entry for entry in self._line if entry[3] is not waiting]
                 heapq.heapify(self._line)
             else:
-                self._leave(future.result())
+                self._leave(seat.result())
             raise
+
+    def _entry(self, waiting: Waiting[Worker], now_s: float) -> tuple[bool, int, int, Waiting[Worker]]:
+        rank = self._policy(waiting.request, now_s - waiting.since_s + self._mean_stay_s)
+        return not waiting.admitted, rank, waiting.arrival, waiting
+
+    def _next(self) -> Waiting[Worker]:
+        """Take the first out of the line. One whose rank has changed in the line goes where it belongs now."""
+        now_s = asyncio.get_running_loop().time()
+        while (entry := self._entry(self._line[0][3], now_s)) != self._line[0]:
+            heapq.heapreplace(self._line, entry)
+        return heapq.heappop(self._line)[3]
 
     def _leave(self, worker: Worker) -> None:
         worker.leave()

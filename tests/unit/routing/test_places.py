@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from splitwiser.config.schema import RouterSettings
 from splitwiser.engine.base import Sampling, StopRule
 from splitwiser.errors import Overloaded
 from splitwiser.routing.places import Places, Seats
-from splitwiser.routing.policy import POLICIES, Policy, first_come
+from splitwiser.routing.policy import Policy, first_come, on_time, policy_of
 from splitwiser.routing.request import RoutedRequest
 
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0, seed=0)
@@ -52,11 +53,28 @@ async def served_order(policy: Policy, requests: list[RoutedRequest]) -> list[st
         ("fcfs", ["long", "urgent", "short"]),
         ("shortest", ["short", "urgent", "long"]),
         ("priority", ["urgent", "long", "short"]),
+        ("on-time", ["long", "urgent", "short"]),
     ],
 )
 async def test_each_policy_orders_the_line(policy: str, order: list[str]) -> None:
     waiting = [request("long", 9), request("urgent", 5, priority=-1), request("short", 1)]
-    assert await served_order(POLICIES[policy], waiting) == order
+    assert await served_order(policy_of(RouterSettings.model_validate({"policy": policy})), waiting) == order
+
+
+async def test_whoever_is_late_already_waits_for_those_who_are_not() -> None:
+    places, order = places_of(seats(1), policy=on_time(0.5)), list[str]()
+
+    async def visit(name: str) -> None:
+        async with places.place(request(name)):
+            order.append(name)
+
+    async with places.place(request("occupant")):
+        late = [asyncio.create_task(visit(name)) for name in ("late", "late too")]
+        await asyncio.sleep(0.6)
+        others = [asyncio.create_task(visit(name)) for name in ("in time", "in time too")]
+        await asyncio.sleep(0)
+    await asyncio.gather(*late, *others)
+    assert order == ["in time", "in time too", "late", "late too"]
 
 
 async def test_who_lost_a_worker_is_never_turned_away_and_goes_first() -> None:
