@@ -3,7 +3,6 @@
 import subprocess
 from typing import Any
 
-from splitwiser.memory.cuda.device import open_device
 from splitwiser.mps.gpu import TIMEOUT_S, read_gpu
 
 
@@ -34,29 +33,12 @@ def torch_bytes() -> dict[str, int]:
         return {}
     segments = torch.cuda.memory_snapshot()
     return {
-        "thread_stack_bytes": thread_stack_bytes(),
         "torch_allocated_bytes": torch.cuda.memory_allocated(),
         "torch_reserved_bytes": torch.cuda.memory_reserved(),
         "torch_peak_allocated_bytes": torch.cuda.max_memory_allocated(),
         "torch_peak_reserved_bytes": torch.cuda.max_memory_reserved(),
         "torch_graphs_bytes": sum(each["total_size"] for each in segments if any(each["segment_pool_id"])),
     }
-
-
-def thread_stack_bytes() -> int:
-    """What each thread that the GPU can run has as local memory. It grows with the kernel that needs most, for good."""
-    device = open_device()
-    limit = device.driver.CUlimit.CU_LIMIT_STACK_SIZE
-    with device.current():
-        return int(device.call("read the stacks' size", device.driver.cuCtxGetLimit(limit)))
-
-
-def shrink_thread_stacks(stack_bytes: int) -> None:
-    """Have the driver give local memory back; a kernel that needs more makes it grow again."""
-    device = open_device()
-    limit = device.driver.CUlimit.CU_LIMIT_STACK_SIZE
-    with device.current():
-        device.call("set the stacks' size", device.driver.cuCtxSetLimit(limit, stack_bytes))
 
 
 def process_bytes() -> dict[int, int | None]:

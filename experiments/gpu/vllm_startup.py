@@ -9,13 +9,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 PROCESS_STARTED_S = time.perf_counter()
-CUDA_STACK_BYTES = 1024
-"""As CUDA begins with."""
 PARTS = {
     "init_device": "vLLM's process group and buffers",
     "load_model": "build the model, map the weights",
@@ -65,7 +62,6 @@ class Laps:
 
 
 async def main(socket: str, settings_json: str, phase: str) -> None:
-    from experiments.gpu.account import shrink_thread_stacks
     from splitwiser.config.schema import Settings
     from splitwiser.engine.factory import load
     from splitwiser.engine.vllm.environment import prepare_environment
@@ -87,7 +83,6 @@ async def main(socket: str, settings_json: str, phase: str) -> None:
     await load(settings, client, "prefill" if phase == "prefill" else "decode")
     loaded_s = time.perf_counter() - started_s - (laps.looking_s - before_s)
     laps.note("the rest: the pool is mapped, torch's cache is given back")
-    laps.of(partial(shrink_thread_stacks, CUDA_STACK_BYTES), "not in a worker: stacks of GPU threads made small")()
     await client.close()
     print(json.dumps(report(laps, imported_s, loaded_s)))
 

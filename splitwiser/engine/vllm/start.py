@@ -60,6 +60,8 @@ class _Starting:
         engine = self.settings.engine
         if (sms := self.settings.sms(self.phase)) and engine.device == "cuda":
             confine(self.phase, sms)
+        # Compiling a model takes a table of its weights again for a while, a GiB of Llama-3-8B.
+        self.memory.take_workspace()
         register_loader(shared_parameters(engine, self.door))
         let_runner_v1_count_earlier_tokens()
         config = engine_config(self.settings, self.phase)
