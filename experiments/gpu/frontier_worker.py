@@ -104,8 +104,8 @@ async def main(settings: Settings, phase: Phase) -> None:
 async def point(load_: Any, loaded: Any, command: dict[str, Any], phase: Phase) -> dict[str, Any]:
     """One point: start the load, let it settle, and measure."""
     if phase == "prefill":
-        # What max_num_batched_tokens sets at the start; smaller ones need no other engine.
-        loaded.core._scheduler.max_num_scheduled_tokens = command["chunk"]
+        # Fewer than prefill.chunk_tokens need no other engine.
+        loaded.core.budget.tokens = command["chunk"]
     streams = [asyncio.create_task(load_.stream(n)) for n in range(IN_FLIGHT if phase == "prefill" else STREAMS)]
     await asyncio.sleep(command["settle_s"])
     with PowerMeter() as meter:

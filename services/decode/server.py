@@ -11,6 +11,7 @@ from splitwiser.kv.prefix_sharing import Sharing
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.pace import PaceTeller
 from splitwiser.runtime.telemetry import telemetry
 from splitwiser.runtime.worker import attached, observe_steps, page_hasher, serve_worker
 from splitwiser.telemetry.metrics.decode import DecodeMetrics
@@ -21,7 +22,8 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
     """Serve DecodeService until stop is set, then drain."""
     metrics = DecodeMetrics()
     async with telemetry(launch, metrics) as reports, attached(launch, "decode", load) as worker:
-        observer = observe_steps(reports.timeline, metrics, worker.pages)
+        teller = PaceTeller(worker.store) if launch.settings.prefill.itl_target_ms else None
+        observer = observe_steps(reports.timeline, metrics, worker.pages, *([teller.observe] if teller else []))
         engine = worker.loaded.decode_engine(worker.pages, observer)
         sharing = None
         if launch.settings.pool.prefix_cache:
@@ -45,4 +47,5 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
             ),
             standing={"StreamSteps": links.end},
         )
-        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop)
+        telling = [teller.run(lambda: engine.running_count)] if teller else []
+        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop, *telling)

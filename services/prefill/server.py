@@ -10,6 +10,7 @@ from splitwiser.kv.prefix_lookup import Lookups, PinLimits
 from splitwiser.kv.reports import Reports
 from splitwiser.rpc.server import Service
 from splitwiser.runtime.entry import Launch
+from splitwiser.runtime.pace import PaceFollower
 from splitwiser.runtime.telemetry import telemetry
 from splitwiser.runtime.worker import attached, host_tier, observe_steps, page_hasher, serve_worker
 from splitwiser.telemetry.metrics.prefill import PrefillMetrics
@@ -24,7 +25,9 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         attached(launch, "prefill", load) as worker,
         host_tier(worker, settings) as tier,
     ):
-        observer = observe_steps(reports.timeline, metrics, worker.pages)
+        target_ms = settings.prefill.itl_target_ms
+        follower = PaceFollower(worker.store, target_ms) if target_ms else None
+        observer = observe_steps(reports.timeline, metrics, worker.pages, *([follower.observe] if follower else []))
         engine = worker.loaded.prefill_engine(worker.pages, observer)
         grants = Grants(worker.store, worker.pages, engine.layout.hash)
         worker.store.on_claimed = grants.on_claimed
@@ -34,6 +37,7 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
             lookups = Lookups(worker.store, page_hasher(engine.layout, worker.store), limits, tier)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)
+        metrics.watch_budget(lambda: engine.budget.tokens)
         service = Service(
             prefill_pb2.DESCRIPTOR.services_by_name["PrefillService"],
             prefill_pb2_grpc.add_PrefillServiceServicer_to_server,
@@ -47,5 +51,6 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
                 settings.decode.room_tokens,
             ),
         )
-        saving = [tier.run(metrics.saved)] if tier else []
-        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop, *saving)
+        background = [tier.run(metrics.saved)] if tier else []
+        background += [follower.run(engine.budget)] if follower else []
+        await serve_worker(launch, worker, engine, service, reports.metrics_port, stop, *background)

@@ -66,6 +66,9 @@ class PrefillSettings(Section):
     """Prefill processes."""
     chunk_tokens: Positive = 512
     """Most prompt tokens of one step, over all prompts in it."""
+    itl_target_ms: Annotated[float, Field(ge=0)] = 0.0
+    """How long decode's steps may take while prompts are computed: beside longer ones, prefill's steps get fewer prompt
+    tokens, and up to prefill.chunk_tokens again when there is room. 0: always prefill.chunk_tokens."""
     max_batch: Positive = 16
     """Most prompts of one step."""
 
@@ -116,8 +119,8 @@ class RouterSettings(Section):
     http_timeout_s: Seconds = 600.0
     """Deadline of an HTTP request that names none in its header X-Request-Timeout."""
     policy: Literal["fcfs", "shortest", "priority", "on-time"] = "fcfs"
-    """Who is prefilled next: first come first served, the shortest prompt, or the lowest priority number. on-time: in
-    order of arrival, but whoever cannot have a first token within router.ttft_target_s any more waits for all others."""
+    """Who is prefilled next: first come first served, the shortest prompt, or the lowest priority number. on-time: by
+    arrival, but whoever cannot have a first token within router.ttft_target_s any more waits for all others."""
     ttft_target_s: Seconds = 1.0
     """What router.policy=on-time goes by."""
     max_queue: Positive = 256

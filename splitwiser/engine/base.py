@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
+from splitwiser.engine.step_budget import StepBudget
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -184,10 +185,11 @@ class Decoded:
 
 
 class PrefillEngine(Protocol):
-    """Turns prompts into pages and a first token."""
+    """Turns prompts into pages and a first token. budget: of each step's prompt tokens; may change at any time."""
 
     layout: PoolLayout
     pages: OwnedPages
+    budget: StepBudget
 
     @property
     def running_count(self) -> int:

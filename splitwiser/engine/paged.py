@@ -31,6 +31,7 @@ class PagedPrefillEngine(PrefillEngine):
         self.layout = layout
         self.pages = pages
         self._scheduler = PrefillScheduler(layout, pages, chunk_tokens=chunk_tokens, max_batch=max_batch)
+        self.budget = self._scheduler.budget
         self._loop = StepLoop[PrefillChunk, Token | None](
             "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )

@@ -12,6 +12,7 @@ from operator import attrgetter
 from splitwiser.engine.base import Prefilled, PrefillJob, StepSpan
 from splitwiser.engine.batch import PrefillChunk, Token, split
 from splitwiser.engine.loop import StepTime
+from splitwiser.engine.step_budget import StepBudget
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -36,7 +37,7 @@ class PrefillScheduler:
     def __init__(self, layout: PoolLayout, pages: OwnedPages, *, chunk_tokens: int, max_batch: int) -> None:
         self._layout = layout
         self._pages = pages
-        self._chunk_tokens = chunk_tokens
+        self.budget = StepBudget(chunk_tokens)
         self._max_batch = max_batch
         self._arrivals = 0
         self._prompts: list[Prompt] = []
@@ -74,9 +75,9 @@ class PrefillScheduler:
             self._drop(prompt)
 
     def schedule(self) -> list[PrefillChunk]:
-        """The next step's chunks: at most max_batch of them, with at most chunk_tokens tokens together."""
+        """The next step's chunks: at most max_batch of them, with at most the budget's tokens together."""
         assert not self._in_flight
-        budget = self._chunk_tokens
+        budget = self.budget.tokens
         blocked = False
         for prompt in self._prompts:
             if not budget or len(self._in_flight) == self._max_batch:

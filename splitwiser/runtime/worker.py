@@ -176,11 +176,15 @@ async def _end_with(store: StoreClient) -> None:
     raise StoreLost("the store went away: nobody knows any more whose pages are whose", help="restart the stack")
 
 
-def observe_steps(timeline: TimelineWriter, metrics: StepMetrics, pages: OwnedPages) -> StepObserver:
-    """Tell the timeline and the metrics of every step."""
+def observe_steps(
+    timeline: TimelineWriter, metrics: StepMetrics, pages: OwnedPages, *others: StepObserver
+) -> StepObserver:
+    """Tell the timeline, the metrics and the others of every step."""
 
     def observe(phase: str, span: StepSpan, batch_size: int, requests: Sequence[str]) -> None:
         timeline.step(phase, span, batch_size, requests, pages_in_use=pages.in_use_count)
         metrics.step(span, batch_size)
+        for other in others:
+            other(phase, span, batch_size, requests)
 
     return observe

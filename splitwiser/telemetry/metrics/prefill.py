@@ -1,5 +1,7 @@
 """Owns a prefill worker's metrics."""
 
+from collections.abc import Callable
+
 from splitwiser.engine.base import StepSpan
 from splitwiser.telemetry.metrics.base import (
     BATCH_BUCKETS,
@@ -36,6 +38,10 @@ class PrefillMetrics(WorkerMetrics):
         self._batch.observe(batch_size)
         self._chunk.observe(span.tokens)
         self._tokens.inc(span.tokens)
+
+    def watch_budget(self, read: Callable[[], int]) -> None:
+        """Report what a step may have, read on the scrape's thread."""
+        self._gauge("prefill_step_budget_tokens", "Most prompt tokens of the next step").set_function(read)
 
     def prefilled(self, queue_s: float, prefill_s: float) -> None:
         """A prompt has its first token: how long it waited, and how long it then took."""

@@ -205,6 +205,22 @@ async def test_an_observer_sees_and_owns_nothing(store: Store) -> None:
         await watcher.acquire(1)
 
 
+async def test_prefill_hears_the_slowest_pace_of_decode_workers_that_are_there(store: Store) -> None:
+    prefill = await store.attach("prefill")
+    assert await prefill.pace() == 0
+    one, other = await store.attach("decode"), await store.attach("decode")
+    await one.tell_pace(9000)
+    await other.tell_pace(21000)
+    assert await prefill.pace() == 21000
+    await other.tell_pace(4000)
+    assert await prefill.pace() == 9000
+    await one.close()
+    while await prefill.pace() != 4000:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    with pytest.raises(InvalidRequest, match="only decode's steps"):
+        await prefill.tell_pace(1)
+
+
 async def test_a_cancelled_call_leaves_its_connection_in_order(store: Store) -> None:
     prefill = await store.attach("prefill")
     call = asyncio.create_task(prefill.acquire(5))

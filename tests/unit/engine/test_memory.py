@@ -2,13 +2,19 @@
 
 import gc
 
+import torch
+
 from splitwiser.engine.memory import HOST
 from splitwiser.memory.local_segments import LocalSegments
 
 
 async def test_a_tensor_keeps_the_memory_of_a_segment_that_was_closed() -> None:
     segments = LocalSegments()
-    made = HOST.make("weights", 2**20, b"", lambda content: content.fill_(7))
+
+    def fill(content: torch.Tensor) -> None:
+        content.fill_(7)
+
+    made = HOST.make("weights", 2**20, b"", fill)
     segment = await segments.obtain("weights", lambda: made)
     view = HOST.tensor(segment)[5:10]
     segment.close()
