@@ -67,14 +67,21 @@ def _round(definition: Definition, repeat: int, samples: Sequence[Sample]) -> It
         if definition.start == "each"
         else [(side, place) for place in places for side in sides]
     )
+    # A closer look is at the same load: rates of another piece of a trace would be other rates.
+    seed = definition.seed if _looks_closer(definition) else definition.seed + 1009 * repeat
     for side, place in pairs:
         if place < len(points[side]):
-            yield Task("compare", side, repeat, points[side][place], definition.seed + 1009 * repeat)
+            yield Task("compare", side, repeat, points[side][place], seed)
 
 
 def _points(definition: Definition, side: str, repeat: int, samples: Sequence[Sample]) -> list[Point]:
     plan = definition.plan
-    if not (repeat and isinstance(plan, ReplayPlan) and plan.refine):
+    if not (repeat and isinstance(plan, ReplayPlan) and _looks_closer(definition)):
         return plan.points()
     before = [each for each in samples if (each.stage, each.side) == ("compare", side) and each.repeat < repeat]
     return refined(plan, before)
+
+
+def _looks_closer(definition: Definition) -> bool:
+    """Whether rounds after the first have rates of their own."""
+    return isinstance(definition.plan, ReplayPlan) and definition.plan.refine > 0

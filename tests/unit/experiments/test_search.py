@@ -70,6 +70,12 @@ def test_a_resumed_run_comes_to_the_same_tasks() -> None:
     assert all(task.is_done(samples) for task in tasks(wanted, samples))
 
 
+def test_rounds_that_look_closer_replay_what_the_first_one_did() -> None:
+    """Or rates of different loads would be interpolated between."""
+    wanted = definition(plan={**REPLAY, "refine": 2}, repeats=3)
+    assert len({task.seed for task in tasks(wanted) if task.stage == "compare"}) == 1
+
+
 def test_every_rate_of_a_round_replays_the_same_requests_and_each_round_others(tmp_path: Path) -> None:
     """Or a rate would be easy or hard by the piece of the trace that fell to it."""
     trace = tmp_path / "trace.csv"
