@@ -11,6 +11,9 @@ from splitwiser.stack.process import GO_ON
 
 
 def stand_by(prepare: Callable[[], None]) -> bool:
-    """Prepare, then wait for the word; False when standard input ends without it."""
+    """Prepare, then wait for the word; False when standard input ends without it.
+
+    Lines before it are taken and mean nothing: that they are taken shows the starter that the spare waits.
+    """
     prepare()
-    return sys.stdin.buffer.readline() == GO_ON
+    return any(line == GO_ON for line in sys.stdin.buffer)

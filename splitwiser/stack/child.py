@@ -63,6 +63,12 @@ class Child:
         self._process: Process | None = None
         self._spare: Process | None = None
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether it is ready, and its spare, if the service has any, ready to take over."""
+        has_spare = self._spare is not None and self._spare.is_waiting
+        return self.status.state is State.READY and (has_spare or not self.spec.has_spare)
+
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises StartupError with the end of its log when it is not."""
         process = self._process = await self._next_process()

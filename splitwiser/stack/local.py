@@ -1,13 +1,15 @@
 """Owns the local stack: Redis, store, workers and router of one machine, as processes that live as long as it."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from splitwiser.config.schema import Settings
+from splitwiser.errors import StartupError
 from splitwiser.stack.card import read_card
-from splitwiser.stack.child import Child, ServiceStatus
+from splitwiser.stack.child import POLL_S, Child, ServiceStatus
 from splitwiser.stack.gpu_sharing import gpu_sharing
 from splitwiser.stack.preflight import check_environment
 from splitwiser.stack.redis_server import find_redis_server, redis_url
@@ -53,6 +55,25 @@ class LocalStack:
     def services(self) -> Mapping[str, ServiceStatus]:
         """Every service by instance: redis, store, prefill-0, decode-0, router, ..."""
         return self._supervisor.status
+
+    @property
+    def unprepared(self) -> Sequence[str]:
+        """Services that are not ready, or whose spare is not ready to take over: a start does not wait for spares."""
+        return self._supervisor.unprepared
+
+    async def prepared(self) -> None:
+        """Wait until no service is unprepared. Raises StartupError after stack.start_timeout_s."""
+        timeout_s = self.settings.stack.start_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.unprepared:  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            who = ", ".join(self.unprepared)
+            raise StartupError(
+                f"{who}: not ready, or without a spare that is, after {timeout_s:g} s more",
+                help=f"see the logs in {self._run_dir.root / 'logs'}; if it takes longer, raise stack.start_timeout_s",
+            ) from None
 
     async def wait(self) -> None:
         """Wait until the stack cannot go on, and raise why: StoreLost or RegistryUnavailable."""

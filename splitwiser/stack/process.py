@@ -1,9 +1,11 @@
 """Owns one child process: its start on a leash, its log, its end. Signals go to its process id alone."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,8 @@ _LEASH = Path(__file__).with_name("leash.py")
 TAIL_LINES = 20
 GO_ON = b"take over\n"
 """The word to a process that waits, on its standard input."""
+_UNTIL_IT_WAITS = b"\n"
+"""Lies on its standard input until it waits there."""
 _TAIL_BYTES = 16_384
 
 
@@ -41,6 +45,8 @@ class Process:
                 env=_environment() | dict(environment or {}),
                 start_new_session=True,
             )
+        if child.stdin:
+            child.stdin.write(_UNTIL_IT_WAITS)
         return cls(child, log, start)
 
     @property
@@ -51,6 +57,14 @@ class Process:
     def exit_code(self) -> int | None:
         """None while it runs; negative when a signal ended it."""
         return self._child.returncode
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is one that waits, and has come so far."""
+        if not self._child.stdin or self._child.stdin.is_closing():
+            return False
+        unread = fcntl.ioctl(self._child.stdin.get_extra_info("pipe"), termios.FIONREAD, bytes(4))
+        return not any(unread)
 
     def go_on(self) -> None:
         """Tell a process that waits to go on; what it logs counts from here."""

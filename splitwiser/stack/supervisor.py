@@ -19,6 +19,11 @@ class Supervisor:
         """Every service by instance, in the order of their start."""
         return {child.spec.instance: child.status for child in self._children}
 
+    @property
+    def unprepared(self) -> Sequence[str]:
+        """Services that are not ready, or whose spare is not ready to take over."""
+        return [child.spec.instance for child in self._children if not child.is_prepared]
+
     async def start(self, children: Sequence[Child]) -> None:
         """Start these side by side, wait until all are ready, and keep them so. Raises the first failure."""
         self._children += children

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from splitwiser.errors import StartupError
 from splitwiser.stack.child import State
 from splitwiser.stack.local import LocalStack
 from tests.integration.stack.conftest import FAKES, make_settings
@@ -88,6 +89,47 @@ async def test_a_spare_that_dies_as_it_takes_over_is_no_loss(stack: LocalStack) 
     os.kill(stopped, signal.SIGKILL)
     await until(lambda: stack.services["decode-0"].pid not in (0, dead, stopped))
     await until(lambda: stack.services["decode-0"].state is State.READY)
+
+
+def slow_spare(run_dir: Path, **stack: object) -> LocalStack:
+    """The spare of decode is prepared once the folder has a file `prepared`."""
+    engine = {"kind": "sim", "model": "decode-0:slow-spare"}
+    return LocalStack(make_settings(run_dir, engine=engine, stack={"spares": "on", **stack}), package=FAKES)
+
+
+async def test_a_stack_is_prepared_once_every_spare_is(tmp_path: Path) -> None:
+    async with slow_spare(tmp_path / "run") as stack:
+        prepared = asyncio.create_task(stack.prepared())
+        await until(lambda: stack.unprepared == ["decode-0"])
+        await asyncio.sleep(0.2)
+        assert not prepared.done()
+        (tmp_path / "run" / "prepared").touch()
+        await asyncio.wait_for(prepared, PATIENCE_S)
+        assert not stack.unprepared
+
+
+async def test_a_spare_that_is_never_prepared_is_named_in_time(tmp_path: Path) -> None:
+    async with slow_spare(tmp_path / "run", start_timeout_s=6) as stack:
+        with pytest.raises(StartupError, match=r"^decode-0: not ready, or without a spare that is, after 6 s"):
+            await stack.prepared()
+
+
+async def test_without_a_live_spare_a_worker_is_unprepared(stack: LocalStack) -> None:
+    await asyncio.wait_for(stack.prepared(), PATIENCE_S)
+    os.kill(await spare_of(stack, "decode-0"), signal.SIGKILL)
+    await until(lambda: stack.unprepared == ["decode-0"])
+
+
+async def test_a_dead_worker_is_prepared_again_with_the_next_spare(stack: LocalStack) -> None:
+    spare = await spare_of(stack, "decode-0")
+    assert await dies(stack, "decode-0") == spare
+    await asyncio.wait_for(stack.prepared(), PATIENCE_S)
+    assert await spare_of(stack, "decode-0") != spare
+
+
+async def test_a_stack_without_spares_is_prepared_as_soon_as_it_is_ready(tmp_path: Path) -> None:
+    async with LocalStack(make_settings(tmp_path / "run", stack={"spares": "off"}), package=FAKES) as stack:
+        assert not stack.unprepared
 
 
 async def test_the_stack_stops_while_a_spare_takes_over(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A service's life: read the settings, listen, write the card, serve health until SIGTERM.
 
 engine.model names a fault, as in `prefill-0:exit`: exit or misconfigured: the instance ends at once; hang: it is never
-ready; stay: it ignores SIGTERM.
+ready; stay: it ignores SIGTERM; slow-spare: its spare is not prepared before run_dir has a file `prepared`.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import grpc
@@ -29,11 +30,17 @@ def main(service: str) -> None:
     parser.add_argument("--decode", action="append")
     parser.add_argument("--spare", action="store_true")
     arguments = parser.parse_args()
-    if arguments.spare and not stand_by(lambda: None):
-        return
     settings = Settings.model_validate_json(arguments.config.read_text())
     instance, _, fault = settings.engine.model.partition(":")
-    asyncio.run(run(settings, service, arguments, fault if instance == arguments.instance else ""))
+    fault = fault if instance == arguments.instance else ""
+
+    def prepare() -> None:
+        while fault == "slow-spare" and not (settings.run_dir / "prepared").exists():
+            time.sleep(0.01)
+
+    if arguments.spare and not stand_by(prepare):
+        return
+    asyncio.run(run(settings, service, arguments, fault))
 
 
 async def run(settings: Settings, service: str, arguments: argparse.Namespace, fault: str) -> None:
