@@ -18,7 +18,7 @@ FAST = {
 def write_experiment(folder: Path, **changed: Any) -> Path:
     """FOLDER/example/experiment.yaml; returns folder."""
     plan = {"kind": "burst", "prompt_tokens": [32], "output_tokens": [8], "batch": [2, 4]}
-    made = fields(settings=FAST, plan=plan, **changed)
+    made = fields(**{"settings": FAST, "plan": plan, **changed})
     (folder / "example").mkdir(parents=True)
     text = yaml.safe_dump({name: value for name, value in made.items() if name != "name"})
     (folder / "example" / "experiment.yaml").write_text(text)

@@ -24,6 +24,14 @@ def test_the_timeline_has_both_sides_on_one_axis_and_the_busy_device_beneath() -
     assert len(shared) == 1, "one time axis"
 
 
+def test_a_worker_that_did_not_come_back_has_no_time_of_it(tmp_path: Path) -> None:
+    made = recovery_result()
+    for each in made.samples:
+        del each.metrics["ready_s"]
+    assert "metric-ready_s" not in {name for name, _ in figures(made)}
+    assert "answered_s" in write_report(made, tmp_path).read_text()
+
+
 def test_an_empty_run_has_a_report_that_says_so(tmp_path: Path) -> None:
     empty = result([])
     page = write_report(empty, tmp_path).read_text()
