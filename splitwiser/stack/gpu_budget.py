@@ -1,6 +1,6 @@
 """Owns the sum of what a stack takes of the GPU's memory, before anything is loaded: weights, pool and work.
 
-And of this machine's memory, what engine.weight_offload_gib keeps there.
+And of this machine's memory, what engine.weight_offload_gib and pool.host_pages keep there.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ WORKING_BYTES = {"transformers": 3 * 2**30, "vllm": 4 * 2**30}
 class Budget:
     """What is needed and what is there. weights or pool 0: not known before the model is loaded.
 
-    host_bytes: weights on the host, which weights_bytes are not.
+    host_bytes: weights on the host, which weights_bytes are not. host_pages_bytes: copies of evicted pages there.
     """
 
     weights_bytes: int
@@ -31,19 +31,27 @@ class Budget:
     working_bytes: int
     free_bytes: int
     host_bytes: int = 0
+    host_pages_bytes: int = 0
     host_free_bytes: int = 0
 
     @property
     def needed_bytes(self) -> int:
         return self.weights_bytes + self.pool_bytes + self.working_bytes
 
+    @property
+    def host_needed_bytes(self) -> int:
+        return self.host_bytes + self.host_pages_bytes
+
     def __str__(self) -> str:
         on_gpu = (
             f"GPU memory: weights {_gib(self.weights_bytes)} + pool {_gib(self.pool_bytes)} + work "
             f"{_gib(self.working_bytes)} = {_gib(self.needed_bytes)} GiB of {_gib(self.free_bytes)} GiB free"
         )
-        on_host = f"; host memory: weights {_gib(self.host_bytes)} GiB of {_gib(self.host_free_bytes)} GiB free"
-        return on_gpu + on_host if self.host_bytes else on_gpu
+        on_host = (
+            f"; host memory: weights {_gib(self.host_bytes)} + pages {_gib(self.host_pages_bytes)} = "
+            f"{_gib(self.host_needed_bytes)} GiB of {_gib(self.host_free_bytes)} GiB free"
+        )
+        return on_gpu + on_host if self.host_needed_bytes else on_gpu
 
     def check(self) -> None:
         """Raise StartupError when it does not fit."""
@@ -54,11 +62,11 @@ class Budget:
                 "model, set engine.dtype=bfloat16, or with the vllm engine a larger engine.weight_offload_gib",
                 field="engine.device",
             )
-        if self.host_bytes > self.host_free_bytes:
+        if self.host_needed_bytes > self.host_free_bytes:
             raise StartupError(
                 str(self),
-                help="stop what else runs on this machine, or set a smaller engine.weight_offload_gib",
-                field="engine.weight_offload_gib",
+                help="stop what else runs here, or set a smaller engine.weight_offload_gib or pool.host_pages",
+                field="engine.weight_offload_gib" if self.host_bytes > self.host_pages_bytes else "pool.host_pages",
             )
 
 
@@ -67,17 +75,19 @@ def budget(settings: Settings, free_bytes: int) -> Budget:
     files = ModelFiles(settings.engine.model)
     elements = sum(prod(shape) for shape in weight_shapes(files).values())
     item_bytes = DTYPE_BYTES[settings.engine.dtype]
-    tokens = settings.pool.pages * settings.pool.page_tokens
     config = files.read_json(files.require("config.json"))
-    pool_elements = tokens * _elements_per_token(config | (config.get("text_config") or {}))
+    page_bytes = (
+        settings.pool.page_tokens * _elements_per_token(config | (config.get("text_config") or {})) * item_bytes
+    )
     weights_bytes = elements * item_bytes
     host_bytes = min(weights_bytes, int(settings.engine.weight_offload_gib * 2**30))
     return Budget(
         weights_bytes - host_bytes,
-        pool_elements * item_bytes,
+        settings.pool.pages * page_bytes,
         WORKING_BYTES[settings.engine.kind],
         free_bytes,
         host_bytes,
+        settings.pool.host_pages * page_bytes,
         available_bytes(),
     )
 

@@ -94,6 +94,7 @@ class UnsplitStack:
                 pool_bytes=one.pool_bytes * count,
                 working_bytes=one.working_bytes * count,
                 host_bytes=one.host_bytes * copies,
+                host_pages_bytes=0,
             ).check()
 
     def _child(self, instance: str, environment: Mapping[str, str]) -> Child:

@@ -155,9 +155,24 @@ def test_too_little_memory_for_weights_on_the_host_is_told(
 ) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 64 kB\nMemAvailable:       8 kB\n")
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
-    with pytest.raises(StartupError, match=r"host memory: weights 0\.0 GiB of 0\.0 GiB free") as error:
+    told = r"host memory: weights 0\.0 \+ pages 0\.0 = 0\.0 GiB of 0\.0 GiB free"
+    with pytest.raises(StartupError, match=told) as error:
         check_gpu(with_offload(settings_of(run_dir, model), 1))
     assert error.value.field == "engine.weight_offload_gib"
+    with pytest.raises(StartupError, match=told) as error:
+        check_gpu(with_host_pages(settings_of(run_dir, model), 100))
+    assert error.value.field == "pool.host_pages"
+
+
+def test_host_pages_are_counted_as_the_pools_are(run_dir: RunDir, model: str) -> None:
+    settings = settings_of(run_dir, model)
+    found = budget(with_host_pages(settings, 3 * settings.pool.pages), 10 * 2**30)
+    assert found.host_pages_bytes == found.host_needed_bytes == 3 * found.pool_bytes
+    assert "host memory" in str(found)
+
+
+def with_host_pages(settings: Settings, pages: int) -> Settings:
+    return settings.model_copy(update={"pool": settings.pool.model_copy(update={"host_pages": pages})})
 
 
 def with_offload(settings: Settings, gib: float) -> Settings:
