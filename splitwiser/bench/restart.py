@@ -4,7 +4,6 @@ Each run has two stacks of its own, one whose workers have spares and one withou
 a whole answer of two tokens, which takes both phases.
 """
 
-import asyncio
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import time
 from dataclasses import asdict, dataclass, field
 from statistics import median
 
-from splitwiser.bench.process import cpu_seconds
 from splitwiser.bench.temporary import temporary_settings
 from splitwiser.bench.versions import versions
 from splitwiser.config.schema import Settings
@@ -24,8 +22,6 @@ from splitwiser.v1.sampling_pb2 import StopConditions
 SCHEMA = "splitwiser.restart/1"
 KILLED = "decode-0"
 ANSWER_TIMEOUT_S = 600.0
-IDLE_S = 1.0
-"""A spare that used no CPU for so long is past its imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +76,13 @@ async def measure_restart(options: RestartOptions) -> RestartReport:
 
 
 async def _run(settings: Settings, spares: bool) -> Run:
-    with temporary_settings(settings) as own:
-        if spares:
-            own = own.model_copy(update={"stack": own.stack.model_copy(update={"spares": "on"})})
+    kept = settings.stack.model_copy(update={"spares": "on" if spares else "off"})
+    with temporary_settings(settings.model_copy(update={"stack": kept})) as own:
         started_s = time.perf_counter()
         async with LocalStack(own) as stack, Client(stack.address) as client:
             await _answer(client)
             answered_s = time.perf_counter()
-            if spares:
-                await _spare_is_idle(stack)
+            await stack.prepared()
             os.kill(stack.services[KILLED].pid, signal.SIGKILL)
             killed_s = time.perf_counter()
             await _answer(client)
@@ -99,11 +93,3 @@ async def _answer(client: Client) -> None:
     request = GenerateRequest(text="again", stop=StopConditions(max_tokens=2, ignore_eos=True))
     async for _ in client.generate(request, timeout_s=ANSWER_TIMEOUT_S):
         pass
-
-
-async def _spare_is_idle(stack: LocalStack) -> None:
-    before_s, now_s = -1.0, 0.0
-    while now_s == 0 or now_s > before_s:
-        await asyncio.sleep(IDLE_S)
-        if pid := stack.services[KILLED].spare_pid:
-            before_s, now_s = now_s, cpu_seconds(pid)

@@ -11,13 +11,15 @@ from splitwiser.errors import SplitwiserError
 
 
 def without_spares(settings: Settings) -> Settings:
-    """The settings of a stack whose workers have no spares: their imports would take part in what is measured."""
-    return settings.model_copy(update={"stack": settings.stack.model_copy(update={"spares": "off"})})
+    """Settings without spares, whose imports would take part in what is measured; those that say "on" keep theirs."""
+    spares = "on" if settings.stack.spares == "on" else "off"
+    return settings.model_copy(update={"stack": settings.stack.model_copy(update={"spares": spares})})
 
 
 @contextmanager
 def temporary_settings(settings: Settings) -> Iterator[Settings]:
-    """The settings with a run folder of their own, any free loopback port for the router, and no spares.
+    """The settings with a run folder of their own, any free loopback port for the router, and no spares
+    unless they say so.
 
     The folder is removed afterwards, but kept when the block fails and it holds services' logs: the error names them.
     """

@@ -8,7 +8,7 @@ SHOWN = {
     "burst": ("total_s", "output_tokens_per_s", "ttft_p50_ms", "tpot_p50_ms", "phase_prefill_ms", "phase_decode_ms"),
     "mix": ("itl_p50_ms", "itl_p99_ms", "prefill_tokens_per_s", "decode_tokens_per_s", "ttft_p50_ms"),
     "handoff": ("grant_to_first_step_p50_ms", "grant_p50_ms", "claim_p50_ms", "handed_over_pages", "copied_bytes"),
-    "recovery": ("ready_s", "answered_s", "longest_silence_s", "failed_requests"),
+    "recovery": ("back", "ready_s", "answered_s", "longest_silence_s", "failed_requests"),
 }
 
 
