@@ -18,8 +18,7 @@ def without_spares(settings: Settings) -> Settings:
 
 @contextmanager
 def temporary_settings(settings: Settings) -> Iterator[Settings]:
-    """The settings with a run folder of their own, any free loopback port for the router, and no spares
-    unless they say so.
+    """The settings with a run folder of their own, a free loopback port for the router, and no spares unless asked for.
 
     The folder is removed afterwards, but kept when the block fails and it holds services' logs: the error names them.
     """

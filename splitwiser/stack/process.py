@@ -60,7 +60,7 @@ class Process:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is one that waits, and has come so far."""
+        """Whether it waits on its standard input now, as a spare does that is past its imports."""
         if not self._child.stdin or self._child.stdin.is_closing():
             return False
         unread = fcntl.ioctl(self._child.stdin.get_extra_info("pipe"), termios.FIONREAD, bytes(4))
