@@ -1,0 +1,30 @@
+"""Owns what is asked of chunks that get shorter on the way, on a CPU and on a GPU: the tokens stay the same."""
+
+import asyncio
+from typing import Any
+
+from splitwiser.engine.step_budget import LEAST_TOKENS
+from splitwiser.rpc.client import Client
+from splitwiser.telemetry.records import StepRecord
+from splitwiser.telemetry.timeline import read_timeline
+from tests.support.live_pool import all_tokens_of, request
+from tests.support.stack import RunningStack
+
+CHUNK_TOKENS = 512
+# No step of decode is so short, so chunks are the shortest whenever a stream runs.
+PREFILL: dict[str, Any] = {"chunk_tokens": CHUNK_TOKENS, "itl_target_ms": 0.001}
+
+
+async def check_tokens_are_those_of_whole_chunks(stack: RunningStack, paced: RunningStack) -> None:
+    """Prompts beside a stream that runs all the while. paced has PREFILL, and stack has not."""
+    asked = [request(1, 20, 400), *(request(number, 1100, 8) for number in range(2, 10))]
+    async with Client(stack.address) as client:
+        expected = await all_tokens_of(client, asked)
+    async with Client(paced.address) as client:
+        assert await all_tokens_of(client, asked) == expected
+    await paced.assert_nothing_is_left()
+    await asyncio.sleep(0.5)
+    steps = [each for each in read_timeline(paced.settings.run_dir) if isinstance(each, StepRecord)]
+    tokens = [step.tokens for step in steps if step.phase == "prefill"]
+    assert max(tokens) <= CHUNK_TOKENS
+    assert tokens.count(LEAST_TOKENS) > 10
