@@ -11,20 +11,35 @@ from tests.support.live_pool import all_tokens_of, request
 from tests.support.stack import RunningStack
 
 CHUNK_TOKENS = 512
-# No step of decode is so short, so chunks are the shortest whenever a stream runs.
+# No step of decode is so short, so chunks are the shortest for as long as a stream runs.
 PREFILL: dict[str, Any] = {"chunk_tokens": CHUNK_TOKENS, "itl_target_ms": 0.001}
+COMPANY_TOKENS = 1800
 
 
 async def check_tokens_are_those_of_whole_chunks(stack: RunningStack, paced: RunningStack) -> None:
-    """Prompts beside a stream that runs all the while. paced has PREFILL, and stack has not."""
-    asked = [request(1, 20, 400), *(request(number, 1100, 8) for number in range(2, 10))]
+    """paced has PREFILL, and stack has not."""
+    asked = [request(number, 1100, 8) for number in range(2, 10)]
     async with Client(stack.address) as client:
         expected = await all_tokens_of(client, asked)
     async with Client(paced.address) as client:
+        running = asyncio.Event()
+        company = asyncio.create_task(_stream(client, running))
+        await running.wait()
         assert await all_tokens_of(client, asked) == expected
+        company.cancel()
+        await asyncio.wait([company])
     await paced.assert_nothing_is_left()
     await asyncio.sleep(0.5)
     steps = [each for each in read_timeline(paced.settings.run_dir) if isinstance(each, StepRecord)]
     tokens = [step.tokens for step in steps if step.phase == "prefill"]
-    assert max(tokens) <= CHUNK_TOKENS
+    assert max(tokens) == CHUNK_TOKENS, "the first one"
     assert tokens.count(LEAST_TOKENS) > 10
+
+
+async def _stream(client: Client, running: asyncio.Event) -> None:
+    """An answer that takes longer than what is asked beside it. Sets running once decode has it."""
+    tokens = 0
+    async for answer in client.generate(request(1, 20, COMPANY_TOKENS), timeout_s=600):
+        tokens += len(answer.token_ids)
+        if tokens > 5:
+            running.set()
