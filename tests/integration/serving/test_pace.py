@@ -12,7 +12,7 @@ from splitwiser.telemetry.records import StepRecord
 from splitwiser.telemetry.timeline import read_timeline
 from tests.integration.serving.test_prefix_cache import turn, words
 from tests.support.stack import RunningStack, running_stack
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S
 
 CHUNK_TOKENS = 1024
 BUDGET = "splitwiser_prefill_step_budget_tokens"
@@ -28,14 +28,16 @@ def paced(target_ms: float) -> Iterator[RunningStack]:
 
 
 async def prefill_beside_a_stream(stack: RunningStack) -> list[int]:
-    """The prompt tokens of prefill's steps that long prompts had while a stream ran."""
+    """The prompt tokens of prefill's steps, of which long prompts had all but the first while a stream ran."""
     draw = random.Random(1)
     async with Client(stack.address) as client:
-        stream = asyncio.create_task(turn(client, words(draw, 20), 200))
+        # Longer than all of this takes, on any machine; it is left before its end.
+        stream = asyncio.create_task(turn(client, words(draw, 20), 2000))
         for _ in range(6):
             await turn(client, words(draw, 3000), 2)
-        assert not stream.done(), "it ran all the time"
-        await stream
+        assert not stream.done()
+        stream.cancel()
+        await asyncio.wait([stream])
     await asyncio.sleep(0.5)
     steps = [each for each in read_timeline(stack.settings.run_dir) if isinstance(each, StepRecord)]
     return [step.tokens for step in steps if step.phase == "prefill"]
@@ -45,10 +47,10 @@ async def test_beside_slow_decode_steps_prompts_are_cut_into_the_shortest_chunks
     with paced(target_ms=10) as stack:
         tokens = await prefill_beside_a_stream(stack)
         assert max(tokens[-20:]) <= LEAST_TOKENS
-        # No stream is left, so the next step has prefill hear of none.
-        async with Client(stack.address) as client:
-            await turn(client, words(random.Random(2), 20), 1)
-        await until(lambda: stack.metric("prefill", BUDGET) == CHUNK_TOKENS)
+        # No stream is left, so a next step has prefill hear of none.
+        async with Client(stack.address) as client, asyncio.timeout(PATIENCE_S):
+            while stack.metric("prefill", BUDGET) != CHUNK_TOKENS:
+                await turn(client, words(random.Random(2), 20), 1)
         await stack.assert_nothing_is_left()
 
 
