@@ -61,8 +61,9 @@ async def test_each_policy_orders_the_line(policy: str, order: list[str]) -> Non
     assert await served_order(policy_of(RouterSettings.model_validate({"policy": policy})), waiting) == order
 
 
-async def test_whoever_is_late_already_waits_for_those_who_are_not() -> None:
-    places, order = places_of(seats(1), policy=on_time(0.5)), list[str]()
+async def test_whoever_is_late_already_waits_for_those_who_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    places, order, clock_s = places_of(seats(1), policy=on_time(1.0)), list[str](), 100.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s)
 
     async def visit(name: str) -> None:
         async with places.place(request(name)):
@@ -70,9 +71,11 @@ async def test_whoever_is_late_already_waits_for_those_who_are_not() -> None:
 
     async with places.place(request("occupant")):
         late = [asyncio.create_task(visit(name)) for name in ("late", "late too")]
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0)
+        clock_s += 1.1
         others = [asyncio.create_task(visit(name)) for name in ("in time", "in time too")]
         await asyncio.sleep(0)
+        clock_s += 0.5
     await asyncio.gather(*late, *others)
     assert order == ["in time", "in time too", "late", "late too"]
 
