@@ -6,8 +6,9 @@ backwards, so that no side always comes first.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from splitwiser.experiments.definition import Definition, Point, ReplayPlan
+from splitwiser.experiments.definition import Definition, Plan, Point, ReplayPlan
 from splitwiser.experiments.result import Sample, Stage
 from splitwiser.experiments.search import refined
 
@@ -68,7 +69,7 @@ def _round(definition: Definition, repeat: int, samples: Sequence[Sample]) -> It
         else [(side, place) for place in places for side in sides]
     )
     # A closer look is at the same load: rates of another piece of a trace would be other rates.
-    seed = definition.seed if _looks_closer(definition) else definition.seed + 1009 * repeat
+    seed = definition.seed if _looks_closer(definition.plan) else definition.seed + 1009 * repeat
     for side, place in pairs:
         if place < len(points[side]):
             yield Task("compare", side, repeat, points[side][place], seed)
@@ -76,12 +77,12 @@ def _round(definition: Definition, repeat: int, samples: Sequence[Sample]) -> It
 
 def _points(definition: Definition, side: str, repeat: int, samples: Sequence[Sample]) -> list[Point]:
     plan = definition.plan
-    if not (repeat and isinstance(plan, ReplayPlan) and _looks_closer(definition)):
+    if not (repeat and _looks_closer(plan)):
         return plan.points()
     before = [each for each in samples if (each.stage, each.side) == ("compare", side) and each.repeat < repeat]
     return refined(plan, before)
 
 
-def _looks_closer(definition: Definition) -> bool:
+def _looks_closer(plan: Plan) -> TypeGuard[ReplayPlan]:
     """Whether rounds after the first have rates of their own."""
-    return isinstance(definition.plan, ReplayPlan) and definition.plan.refine > 0
+    return isinstance(plan, ReplayPlan) and plan.refine > 0
