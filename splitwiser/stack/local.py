@@ -90,9 +90,11 @@ class LocalStack:
 
     async def __aenter__(self) -> Self:
         run_dir = self._run_dir
-        await self.check()
+        run_dir.make()
         async with AsyncExitStack() as undo:
+            # Once, for all of it: a lock that is let go may live on for a moment in a process just forked elsewhere.
             undo.enter_context(run_dir.locked())
+            await check_environment(self.settings, own_redis=self._owns_redis)
             run_dir.clear()
             run_dir.forget()
             undo.callback(run_dir.clear)

@@ -11,10 +11,12 @@ import pytest
 
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, RegistryUnavailable, StartupError, StoreLost
+from splitwiser.stack import local
 from splitwiser.stack.card import read_cards
 from splitwiser.stack.child import ServiceStatus, State
 from splitwiser.stack.health import is_serving
 from splitwiser.stack.local import LocalStack
+from splitwiser.stack.run_dir import RunDir
 from tests.integration.stack.conftest import FAKES, make_settings
 from tests.support.waiting import PATIENCE_S, until
 
@@ -144,6 +146,25 @@ async def test_a_folder_with_a_live_stack_is_refused(settings: Settings) -> None
         assert await is_serving(stack.address)
 
 
+async def test_a_process_forked_while_the_machine_is_checked_does_not_keep_the_folder(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has started its own program, such a process holds whatever was open, a lock as well."""
+    held: list[int] = []
+
+    async def fork(checked: Settings, **options: bool) -> None:
+        held.extend(duplicates(RunDir(settings.run_dir).lock))
+
+    monkeypatch.setattr(local, "check_environment", fork)
+    try:
+        async with LocalStack(settings, package=FAKES) as stack:
+            assert await is_serving(stack.address)
+    finally:
+        for number in held:
+            os.close(number)
+    assert len(held) == 1
+
+
 async def test_a_folder_may_be_used_again(settings: Settings) -> None:
     for _ in range(2):
         async with LocalStack(settings, package=FAKES):
@@ -158,3 +179,9 @@ async def test_files_that_are_not_the_stacks_own_stay(settings: Settings) -> Non
     async with LocalStack(settings, package=FAKES):
         pass
     assert other.exists()
+
+
+def duplicates(path: Path) -> list[int]:
+    """A second descriptor of each that this process has of the file."""
+    there = [int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists() and entry.samefile(path)]
+    return [os.dup(number) for number in there]
