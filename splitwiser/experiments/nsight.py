@@ -1,13 +1,14 @@
-"""Owns the profile of a phase by Nsight Compute: SM and DRAM throughput as shares of the hardware's peak.
+"""Owns the profile of both phases by Nsight Compute: SM and DRAM throughput as shares of the hardware's peak.
 
-The metrics are the paper's. The phase runs in an NVTX range of its own; its figure is the mean over its kernels,
-weighted by their time. ncu runs each kernel several times and one by one, so only a step is profiled, and few kernels.
+The metrics are the paper's. ncu replays what it measures once for each group of counters, and saves memory around it: a
+kernel takes it 0.2 s. So a step is one CUDA graph, measured as a whole, and all points share one process.
 """
 
 import csv
+import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,17 +17,21 @@ from splitwiser.experiments.limited import run_to_end
 from splitwiser.experiments.result import PhaseProfile
 
 MODULE = "splitwiser.engine.transformers.profiled"
+PHASES = ("prefill", "decode")
+"""In the order of a point's steps."""
 SM = "sm__throughput.avg.pct_of_peak_sustained_elapsed"
 DRAM = "dram__throughput.avg.pct_of_peak_sustained_elapsed"
 TIME = "gpu__time_duration.sum"
 METRICS = (SM, DRAM, TIME)
-NS = {"usecond": 1e3, "us": 1e3, "msecond": 1e6, "ms": 1e6, "second": 1e9, "s": 1e9}
-"""By ncu's units of time; others are nanoseconds."""
+MS = {"ns": 1e-6, "nsecond": 1e-6, "us": 1e-3, "usecond": 1e-3, "ms": 1.0, "msecond": 1.0, "s": 1e3, "second": 1e3}
+"""By ncu's units of time."""
+RANGE = re.compile(r"<default domain>:(\w+):")
+"""A range's name, in ncu's column of those that are pushed; the innermost is the last."""
 PLACES = Path("/opt/nvidia/nsight-compute")
-MOST_KERNELS = 600
-"""More than a step of the paper's model has."""
-TIMEOUT_S = 150.0
+TIMEOUT_S = 300.0
 HELP = "without Nsight Compute the phases are profiled by NVML"
+Point = tuple[int, int]
+"""Prompt tokens and batch."""
 
 
 def find_ncu() -> str:
@@ -35,75 +40,62 @@ def find_ncu() -> str:
     return shutil.which("ncu") or (str(installed[-1]) if installed else "")
 
 
-async def profile_kernels(ncu: str, model: str, dtype: str, phase: str, prompt_tokens: int, batch: int) -> PhaseProfile:
-    """One step of the phase. Raises StartupError when ncu fails, sees no kernel, or may not read the counters."""
+async def profile_steps(ncu: str, model: str, dtype: str, points: Sequence[Point]) -> list[PhaseProfile]:
+    """A step of each phase at each point. Raises StartupError when ncu fails, or may not read the counters."""
     with TemporaryDirectory(prefix="splitwiser-") as folder:
         table, log = Path(folder) / "ncu.csv", Path(folder) / "ncu.log"
-        job = (sys.executable, "-P", "-m", MODULE, model, dtype, str(prompt_tokens), str(batch))
-        profiled = (*command(ncu, phase, table), *job)
-        process = await run_to_end(profiled, log, what="ncu", timeout_s=TIMEOUT_S, help=HELP)
+        job = (sys.executable, "-P", "-m", MODULE, model, dtype, *(f"{tokens}x{batch}" for tokens, batch in points))
+        process = await run_to_end((*command(ncu, table), *job), log, what="ncu", timeout_s=TIMEOUT_S, help=HELP)
         said = table.read_text(errors="replace") if table.exists() else ""
         if process.exit_code:
             raise StartupError(f"ncu failed: {_complaint(said)}{process.log_tail()}", help=HELP)
-        return summed(phase, prompt_tokens, batch, said.splitlines(keepends=True))
+        return rows_of(points, said)
 
 
-def command(ncu: str, phase: str, table: Path) -> tuple[str, ...]:
+def command(ncu: str, table: Path) -> tuple[str, ...]:
     """ncu and its flags. Clocks stay as they are: on a shared machine they are not ours to fix."""
+    # With a slash at the end: a range that is pushed and popped.
+    ranges = (flag for phase in PHASES for flag in ("--nvtx-include", f"{phase}/"))
     return (
-        *(ncu, "--target-processes", "all", "--clock-control", "none"),
-        # With a slash at the end: a range that is pushed and popped.
-        *("--nvtx", "--nvtx-include", f"{phase}/", "--launch-count", str(MOST_KERNELS)),
-        *("--metrics", ",".join(METRICS), "--csv", "--page", "raw", "--print-units", "base"),
-        *("--log-file", str(table)),
+        *(ncu, "--target-processes", "all", "--clock-control", "none", "--graph-profiling", "graph", "--nvtx", *ranges),
+        *("--metrics", ",".join(METRICS), "--csv", "--page", "raw", "--print-units", "base", "--log-file", str(table)),
     )
 
 
-def summed(phase: str, prompt_tokens: int, batch: int, lines: Iterable[str]) -> PhaseProfile:
-    """A phase's row, of ncu's table of kernels. Raises StartupError when no kernel is in it."""
-    lines = list(lines)
-    kernels = list(_kernels(lines))
-    whole_ns = sum(kernel[TIME] for kernel in kernels)
-    if not whole_ns:
-        raise StartupError(f"ncu saw no kernel of the {phase}: {_complaint(''.join(lines))}", help=HELP)
-    return PhaseProfile(
-        phase=phase,
-        prompt_tokens=prompt_tokens,
-        batch=batch,
-        kernels=len(kernels),
-        kernels_ms=whole_ns / 1e6,
-        sm_percent=sum(kernel[SM] * kernel[TIME] for kernel in kernels) / whole_ns,
-        dram_percent=sum(kernel[DRAM] * kernel[TIME] for kernel in kernels) / whole_ns,
-    )
+def rows_of(points: Sequence[Point], said: str) -> list[PhaseProfile]:
+    """A row for each step, of ncu's table. Raises StartupError when it has other steps, or another order."""
+    steps = [(phase, *point) for point in points for phase in PHASES]
+    graphs = list(_graphs(said.splitlines(keepends=True)))
+    if [name for name, _ in graphs] != [phase for phase, *_ in steps]:
+        raise StartupError(f"ncu measured {len(graphs)} of {len(steps)} steps: {_complaint(said)}", help=HELP)
+    return [
+        PhaseProfile(
+            phase=phase,
+            prompt_tokens=prompt_tokens,
+            batch=batch,
+            by="Nsight Compute",
+            step_ms=metrics[TIME],
+            sm_percent=metrics[SM],
+            dram_percent=metrics[DRAM],
+        )
+        for (phase, prompt_tokens, batch), (_, metrics) in zip(steps, graphs, strict=True)
+    ]
 
 
-def _kernels(lines: Iterable[str]) -> Iterator[dict[str, float]]:
-    """Metrics by kernel launch. ncu's own messages stand above the table."""
-    table = csv.DictReader(line for line in lines if line.startswith('"'))
-    launches: dict[str, dict[str, float]] = {}
+def _graphs(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Range and metrics of each graph that was measured, times in ms. ncu's own messages stand above the table."""
     units: dict[str, str] = {}
-    for row in table:
-        if "Metric Name" in row:
-            # The page of details: a row for each metric.
-            read = [(row["Metric Name"], row["Metric Value"], row["Metric Unit"])]
-        elif row.get("ID"):
-            read = [(name, row.get(name, ""), units.get(name, "")) for name in METRICS]
-        else:
-            # The raw page: a row for each kernel, and one of units on top.
-            units = row
+    for row in csv.DictReader(line for line in lines if line.startswith('"')):
+        if not row.get("ID"):
+            units = row  # The table's first row.
             continue
-        for name, value, unit in read:
-            if (number := _number(value)) is not None:
-                launches.setdefault(row["ID"], {})[name] = number * (NS.get(unit, 1.0) if name == TIME else 1.0)
-    yield from (metrics for metrics in launches.values() if metrics.keys() >= set(METRICS))
-
-
-def _number(text: str) -> float | None:
-    """None for what ncu could not measure."""
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        return None
+        names = [name for column, text in row.items() if "Push/Pop" in column for name in RANGE.findall(text)]
+        try:
+            metrics = {name: float(row[name].replace(",", "")) for name in METRICS}
+        except (KeyError, ValueError):
+            continue  # What ncu could not measure.
+        metrics[TIME] *= MS.get(units.get(TIME, ""), MS["ns"])
+        yield names[-1] if names else "", metrics
 
 
 def _complaint(said: str) -> str:

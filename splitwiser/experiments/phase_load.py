@@ -23,7 +23,7 @@ async def profile_load(model: str, dtype: str, phase: str, prompt_tokens: int, b
     """Raises StartupError when the load fails, or this GPU does not tell."""
     with TemporaryDirectory(prefix="splitwiser-") as folder:
         told, log = Path(folder) / "told.json", Path(folder) / "load.log"
-        module = (MODULE, model, dtype, str(prompt_tokens), str(batch), phase, str(LOAD_S), str(told))
+        module = (MODULE, model, dtype, f"{prompt_tokens}x{batch}", "--repeat", phase, str(LOAD_S), str(told))
         job = (sys.executable, "-P", "-m", *module)
         start_ns = time.time_ns()
         async with sampled("cuda") as series:
@@ -50,8 +50,7 @@ def row_of(
         prompt_tokens=prompt_tokens,
         batch=batch,
         by="NVML",
-        kernels=0,
-        kernels_ms=(end_ms - begin_ms) / told["steps"],
+        step_ms=(end_ms - begin_ms) / told["steps"],
         sm_percent=fmean(means[SM]),
         dram_percent=fmean(means[DRAM]),
     )

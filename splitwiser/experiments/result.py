@@ -94,15 +94,14 @@ class Goodput(Record):
 
 
 class PhaseProfile(Record):
-    """One phase by Nsight Compute: means over a step's kernels, weighted by their time. Or by NVML: means over a load
-    of this phase alone, without kernels, kernels_ms the time of a step, and the SM's share that of time in use."""
+    """One phase alone. by Nsight Compute: one step's kernels, without pauses between them, as shares of the hardware's
+    peak. by NVML: means over a load of such steps, the SM's share that of time in use."""
 
     phase: str
     prompt_tokens: int
     batch: int
-    by: str = "Nsight Compute"
-    kernels: int
-    kernels_ms: float
+    by: str
+    step_ms: float
     sm_percent: float
     dram_percent: float
 

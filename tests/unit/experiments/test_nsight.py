@@ -1,76 +1,61 @@
-"""Nsight Compute's table: a phase's figure is the mean over its kernels, weighted by their time."""
+"""Nsight Compute's table: a row for each step that was measured, in the order of the points."""
 
 from pathlib import Path
 
 import pytest
 
 from splitwiser.errors import StartupError
-from splitwiser.experiments.nsight import DRAM, SM, TIME, command, summed
+from splitwiser.experiments.nsight import DRAM, SM, TIME, command, rows_of
 
-HEAD = (
-    '"ID","Process ID","Process Name","Host Name","Kernel Name","Context","Stream","Block Size","Grid Size","Device",'
-    '"CC","Section Name","Metric Name","Metric Unit","Metric Value"\n'
-)
-
-
-def row(launch: int, metric: str, value: str) -> str:
-    cells = (launch, 1, "python3", "127.0.0.1", "void gemm<1, 2>(int)", 1, 7, "(128, 1, 1)", "(8, 1, 1)", 0, "9.0", "x")
-    return ",".join(f'"{cell}"' for cell in (*cells, metric, "unit", value)) + "\n"
+RANGES = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
+HEAD = f'==PROF== Connected to process 1\n"ID","{RANGES}","Kernel Name","{DRAM}","{TIME}","{SM}"\n'
+UNITS = '"","","","%","ns","%"\n'
+POINT = [(512, 8)]
 
 
-def kernel(launch: int, time_ns: str, sm: str, dram: str) -> list[str]:
-    return [row(launch, TIME, time_ns), row(launch, SM, sm), row(launch, DRAM, dram)]
+def row(launch: int, phase: str, dram: str, time: str, sm: str) -> str:
+    pushed = f'152  ""<default domain>:{phase}:none:none:none:none:none:none"" '
+    return f'"{launch}","{pushed}","graph","{dram}","{time}","{sm}"\n'
 
 
-def test_long_kernels_weigh_more() -> None:
-    lines = [
-        "==PROF== Connected to process 1\n",
-        HEAD,
-        *kernel(0, "3,000", "80.0", "10"),
-        *kernel(1, "1000", "0", "50"),
-    ]
-    found = summed("prefill", 512, 8, lines)
-    assert (found.kernels, found.kernels_ms) == (2, 0.004)
-    assert (found.sm_percent, found.dram_percent) == (60.0, 20.0)
+def test_every_step_has_a_row() -> None:
+    table = row(0, "prefill", "3.02", "3,103,168", "9.42") + row(1, "decode", "1.95", "3,490,048", "2.74")
+    prefill, decode = rows_of(POINT, HEAD + UNITS + table)
+    assert (prefill.phase, prefill.prompt_tokens, prefill.batch) == ("prefill", 512, 8)
+    assert (prefill.dram_percent, prefill.sm_percent, round(prefill.step_ms, 6)) == (3.02, 9.42, 3.103168)
+    assert (decode.phase, decode.sm_percent) == ("decode", 2.74)
 
 
-def test_the_raw_page_has_a_row_for_each_kernel_below_one_of_units() -> None:
-    lines = [
-        "==PROF== Disconnected\n",
-        f'"ID","Process ID","Kernel Name","{DRAM}","{TIME}","{SM}"\n',
-        '"","","","%","us","%"\n',
-        '"0","7","void gemm<1, 2>(int)","10","3","80.0"\n',
-        '"1","7","copy","50","1","0"\n',
-        '"2","7","not measured","n/a","1","0"\n',
-    ]
-    found = summed("prefill", 512, 8, lines)
-    assert (found.kernels, found.kernels_ms) == (2, 0.004)
-    assert (found.sm_percent, found.dram_percent) == (60.0, 20.0)
+@pytest.mark.parametrize(("unit", "step_ms"), [("us", 3.0), ("msecond", 3000.0), ("?", 0.003)])
+def test_times_have_the_tables_unit(unit: str, step_ms: float) -> None:
+    table = row(0, "prefill", "1", "3,000", "2") + row(1, "decode", "1", "1", "2")
+    assert rows_of(POINT, HEAD + UNITS.replace("ns", unit) + table)[0].step_ms == pytest.approx(step_ms)
 
 
 def test_what_ncu_complained_of_is_told() -> None:
-    lines = ["==PROF== x\n", "==ERROR== ERR_NVGPUCTRPERM - The user does not have permission\n"]
-    with pytest.raises(StartupError, match="ERR_NVGPUCTRPERM"):
-        summed("decode", 512, 8, lines)
-
-
-def test_few_kernels_of_one_range_are_profiled_with_the_clocks_as_they_are() -> None:
-    flags = " ".join(command("ncu", "decode", Path("/tmp/table")))
-    assert "--nvtx --nvtx-include decode/ " in flags
-    assert "--launch-count" in flags
-    assert "--clock-control none" in flags
+    said = "==PROF== x\n==ERROR== ERR_NVGPUCTRPERM - The user does not have permission\n"
+    with pytest.raises(StartupError, match="0 of 2 steps: ==ERROR== ERR_NVGPUCTRPERM"):
+        rows_of(POINT, said)
 
 
 @pytest.mark.parametrize(
-    "lines",
+    "table",
     [
-        [],
-        [HEAD],
-        ["==WARNING== No kernels were profiled.\n"],
-        [HEAD, row(0, SM, "5")],
-        [HEAD, *kernel(0, "5", "n/a", "1")],
+        "",
+        HEAD,
+        HEAD + UNITS + row(0, "prefill", "1", "1", "1"),
+        HEAD + UNITS + row(0, "decode", "1", "1", "1") + row(1, "prefill", "1", "1", "1"),
+        HEAD + UNITS + row(0, "prefill", "1", "1", "n/a") + row(1, "decode", "1", "1", "1"),
+        HEAD.replace(SM, "other") + UNITS + row(0, "prefill", "1", "1", "1") + row(1, "decode", "1", "1", "1"),
     ],
 )
-def test_a_table_without_a_kernel_is_no_figure(lines: list[str]) -> None:
-    with pytest.raises(StartupError, match="no kernel"):
-        summed("decode", 512, 8, lines)
+def test_a_table_of_other_steps_is_no_figure(table: str) -> None:
+    with pytest.raises(StartupError, match="of 2 steps"):
+        rows_of(POINT, table)
+
+
+def test_steps_are_measured_whole_with_the_clocks_as_they_are() -> None:
+    flags = " ".join(command("ncu", Path("/tmp/table")))
+    assert "--nvtx --nvtx-include prefill/ --nvtx-include decode/ " in flags
+    assert "--graph-profiling graph" in flags
+    assert "--clock-control none" in flags

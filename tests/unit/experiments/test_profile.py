@@ -12,13 +12,10 @@ from splitwiser.experiments.phase_load import row_of
 from splitwiser.experiments.profile import is_wanted, profile
 from splitwiser.experiments.result import PhaseProfile
 from tests.unit.experiments.examples import BURST, definition
+from tests.unit.experiments.test_nsight import HEAD, UNITS, row
 
 PLAN = {**BURST, "prompt_tokens": [8], "batch": [1, 2]}
-TABLE = f"""==PROF== Connected
-"ID","Kernel Name","{nsight.SM}","{nsight.DRAM}","{nsight.TIME}"
-"","","%","%","ns"
-"0","gemm","40","20","1000"
-"""
+TABLE = HEAD + UNITS + "".join(row(turn, ("prefill", "decode")[turn % 2], "20", "1000", "40") for turn in range(4))
 
 
 @pytest.fixture
@@ -51,26 +48,28 @@ async def test_each_phase_at_each_point_by_nsight_compute(
         ("prefill", 2, 8),
         ("decode", 2, 8),
     ]
-    assert {(row.by, row.kernels, row.sm_percent, row.dram_percent) for row in rows} == {("Nsight Compute", 1, 40, 20)}
-    assert said[0] == "Nsight Compute: prefill of 1 x 8 tokens"
+    assert {(row.by, row.step_ms, row.sm_percent, row.dram_percent) for row in rows} == {
+        ("Nsight Compute", 0.001, 40, 20)
+    }
+    assert said == ["Nsight Compute: both phases at 2 points"]
 
 
-async def test_a_profile_that_was_stopped_keeps_its_rows_and_goes_on_with_the_others(
-    wanted: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("there", [2, 3])
+async def test_a_profile_that_was_stopped_keeps_its_points_and_goes_on_with_the_others(
+    there: int, wanted: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ncu(tmp_path, monkeypatch, TABLE, 0)
     rows: list[PhaseProfile] = []
-
-    def stop_at_the_third(line: str) -> None:
-        if len(rows) == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        await profile(wanted, rows, stop_at_the_third)
+    await profile(wanted, rows, lambda line: None)
+    first, rows = rows[:2], rows[:there]
+    ncu(tmp_path, monkeypatch, HEAD + UNITS + row(0, "prefill", "1", "1", "1") + row(1, "decode", "1", "1", "1"), 0)
     said: list[str] = []
     assert await profile(wanted, rows, said.append) == []
-    assert said == ["Nsight Compute: prefill of 2 x 8 tokens", "Nsight Compute: decode of 2 x 8 tokens"]
-    assert len(rows) == 4
+    assert said == ["Nsight Compute: both phases at 1 points"]
+    assert rows[:2] == first
+    assert [(row.phase, row.batch, row.sm_percent) for row in rows[2:]] == [("prefill", 2, 1), ("decode", 2, 1)]
+    assert await profile(wanted, rows, said.append) == []
+    assert len(said) == 1
 
 
 async def test_one_that_fails_leaves_it_to_nvml_and_both_that_fail_are_noted(
@@ -90,7 +89,7 @@ def test_only_what_was_sampled_within_the_load_counts() -> None:
     activity = [(900.0, 5.0), (1050.0, 5.0), (1150.0, 60.0), (3000.0, 80.0), (3100.0, 5.0)]
     series = {"SM activity %": activity, "DRAM %": [(at, value / 2) for at, value in activity]}
     row = row_of("decode", 8, 2, series, told, start_ns=0)
-    assert (row.by, row.sm_percent, row.dram_percent, row.kernels_ms) == ("NVML", 70.0, 35.0, 500.0)
+    assert (row.by, row.sm_percent, row.dram_percent, row.step_ms) == ("NVML", 70.0, 35.0, 500.0)
     with pytest.raises(StartupError, match="tells no SM activity"):
         row_of("decode", 8, 2, {"CPU busy %": activity}, told, start_ns=0)
 
