@@ -174,6 +174,8 @@ class Definition(Part):
     """The side that the others are divided by, and that the A/A run measures."""
     start: Literal["together", "each"] = "together"
     """together: all sides are up from the beginning and are measured in turn. each: started for each of its turns."""
+    warm_up: bool = False
+    """A side that has just started gets its first point's load once for nothing, before it is measured."""
     repeats: Positive
     aa_pairs: Natural = 2
     """The reference measured against itself, before all else: the noise band. 0 where no side is compared with it."""

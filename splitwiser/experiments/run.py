@@ -77,6 +77,8 @@ class Run:
             if not self._result.endpoint:
                 self._settings = dict(await running.enter_async_context(one_daemon(self._settings)))
             targets = await self._open_all(running)
+            for target in targets.values():
+                await self._warm_up(target)
             for task in self._tasks():
                 await self._do(task, targets[task.side])
 
@@ -103,6 +105,13 @@ class Run:
         await Sender(target).closed_loop(equal_requests(16, 256, 16, seed=0), in_flight=8)
         return target
 
+    async def _warm_up(self, target: Target) -> None:
+        """What a load alone brings about for the first time: two A/A runs began with 0.7 times their second half."""
+        if self._definition.warm_up:
+            self._progress.say(f"warming up {target.name}")
+            point = self._definition.plan.points()[0]
+            await self._measure.run(replace(target, salt="warm-up"), point, self._definition.seed)
+
     async def _target(self, running: AsyncExitStack, name: str) -> Target:
         if self._result.endpoint:
             return await running.enter_async_context(open_endpoint(name, self._result.endpoint))
@@ -122,6 +131,7 @@ class Run:
                     await running.aclose()
                     running, open_for = AsyncExitStack(), turn
                     target = await self._open(running, task.side)
+                    await self._warm_up(target)
                 await self._do(task, target)
 
     async def _do(self, task: Task, target: Target) -> None:

@@ -9,9 +9,13 @@ import pytest
 
 from splitwiser.errors import ConfigurationError, SplitwiserError
 from splitwiser.experiments.commands import RunOptions, run_experiment
+from splitwiser.experiments.definition import Point
+from splitwiser.experiments.measure.base import Measured
+from splitwiser.experiments.measure.burst import Burst
 from splitwiser.experiments.result import FILE, Result, read_result
 from splitwiser.experiments.run import Progress
 from splitwiser.experiments.schedule import count, tasks
+from splitwiser.experiments.sides.target import Target
 from tests.integration.cli.conftest import run, started
 from tests.integration.experiments.conftest import write_experiment
 from tests.support.stack import running_stack
@@ -37,6 +41,24 @@ async def test_a_run_measures_every_task_once_and_writes_result_and_report(exper
     for sample in result.samples:
         assert sample.metrics["completed_share"] == 1.0
         assert sample.metrics["total_s"] > 0
+
+
+async def test_sides_are_warmed_up_before_all_else_and_nothing_of_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[tuple[str, Point, str]] = []
+
+    class Recording(Burst):
+        async def run(self, target: Target, point: Point, seed: int) -> Measured:
+            loads.append((target.name, point, target.salt))
+            return await super().run(target, point, seed)
+
+    monkeypatch.setattr("splitwiser.experiments.run.measure_of", Recording)
+    result = await measured(write_experiment(tmp_path / "warm", repeats=1, warm_up=True), tmp_path / "out")
+    first = result.defined.plan.points()[0]
+    assert loads[:2] == [(side, first, "warm-up") for side in result.defined.sides]
+    assert len(loads) - 2 == len(result.samples) == count(result.defined)
+    assert "warm-up" not in {salt for *_, salt in loads[2:]}
 
 
 async def test_both_kinds_of_side_leave_steps_pages_and_the_busy_machine(experiments: Path, tmp_path: Path) -> None:
