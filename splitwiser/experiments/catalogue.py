@@ -52,10 +52,18 @@ def read_definition(folder: Path, name: str, *, quick: bool = False, sets: Seque
 def check_definition(fields: dict[str, Any], origin: str) -> Definition:
     """The definition that these fields are. Raises one ConfigurationError that tells every wrong field."""
     try:
-        return Definition.model_validate(fields)
+        definition = Definition.model_validate(fields)
     except ValidationError as error:
         lines = [_line(detail) for detail in error.errors(include_url=False)]
         raise ConfigurationError("; ".join(lines), field=origin, help="correct the fields named") from None
+    for name, side in definition.sides.items():
+        if side.stack == "unsplit" and "router" in side.settings:
+            raise ConfigurationError(
+                f"sides.{name}.settings.router: whole engines are asked straight, without a router",
+                field=origin,
+                help="leave it out: it would change nothing of this side",
+            )
+    return definition
 
 
 def shape_of(folder: Path, name: str) -> dict[str, Any] | None:

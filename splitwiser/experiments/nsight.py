@@ -99,6 +99,6 @@ def _graphs(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, float]]]:
 
 
 def _complaint(said: str) -> str:
-    """What ncu itself said last."""
+    """What ncu itself said first: an error, and else a warning, such as the one that its clocks are left alone."""
     own = [line.strip() for line in said.splitlines() if line.startswith(("==ERROR==", "==WARNING=="))]
-    return own[0] if own else "it said nothing"
+    return min(own, key=lambda line: not line.startswith("==ERROR=="), default="it said nothing")

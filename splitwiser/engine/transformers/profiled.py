@@ -9,7 +9,6 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(options.model, options.dtype)
     model.to(device)  # type: ignore[arg-type]
-    wait = partial(torch.cuda.synchronize) if device == "cuda" else lambda: None
+    wait: Step = torch.cuda.synchronize if device == "cuda" else lambda: None
     for point in options.points:
         tokens, batch = map(int, point.split("x"))
         steps = steps_of(model, torch.randint(1, 500, (batch, tokens), device=device))

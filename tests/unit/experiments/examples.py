@@ -6,6 +6,7 @@ from splitwiser.experiments.catalogue import check_definition
 from splitwiser.experiments.definition import Definition
 from splitwiser.experiments.goodput import add_goodput
 from splitwiser.experiments.machine import empty_result
+from splitwiser.experiments.nsight import DRAM, SM, TIME
 from splitwiser.experiments.result import Request, Result, Sample, Step
 
 BURST: dict[str, Any] = {"kind": "burst", "prompt_tokens": [64], "output_tokens": [8], "batch": [1, 2]}
@@ -17,6 +18,10 @@ REPLAY: dict[str, Any] = {
     "shares": [0.9],
     "goal": {"ttft_ms": 100, "tpot_ms": 10, "share": 0.9},
 }
+
+NCU_RANGES = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
+NCU_HEAD = f'==PROF== Connected to process 1\n"ID","{NCU_RANGES}","Kernel Name","{DRAM}","{TIME}","{SM}"\n'
+NCU_UNITS = '"","","","%","ns","%"\n'
 
 
 def fields(**changed: Any) -> dict[str, Any]:
@@ -144,3 +149,14 @@ def recovery_result() -> Result:
         for fault in ("kill-decode", "kill-prefill")
     ]
     return result(samples, plan=plan, sides={"split": {"stack": "split"}}, reference="split")
+
+
+def ncu_table(*rows: str) -> str:
+    """What ncu prints, with ncu_rows in it."""
+    return NCU_HEAD + NCU_UNITS + "".join(rows)
+
+
+def ncu_row(launch: int, phase: str, dram: str, time: str, sm: str) -> str:
+    """A graph's, of ncu's table."""
+    pushed = f'152  ""<default domain>:{phase}:none:none:none:none:none:none"" '
+    return f'"{launch}","{pushed}","graph","{dram}","{time}","{sm}"\n'

@@ -76,6 +76,10 @@ def test_a_quick_form_needs_no_gpu(name: str) -> None:
         ({"settings": {"engine": {"knid": "sim"}}}, "knid"),
         ({"sides": {"one": {"stack": "unsplit"}, "x": {"stack": "split", "instances": 2}}}, "sides.x"),
         ({"sides": {}}, "sides"),
+        (
+            {"sides": {"one": {"stack": "unsplit", "settings": {"router": {}}}}},
+            "sides.one.settings.router: whole engines",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, changed: dict[str, Any], said: str) -> None:

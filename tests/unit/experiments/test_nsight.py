@@ -5,22 +5,15 @@ from pathlib import Path
 import pytest
 
 from splitwiser.errors import StartupError
-from splitwiser.experiments.nsight import DRAM, SM, TIME, command, rows_of
+from splitwiser.experiments.nsight import SM, command, rows_of
+from tests.unit.experiments.examples import NCU_HEAD, NCU_UNITS, ncu_row
 
-RANGES = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
-HEAD = f'==PROF== Connected to process 1\n"ID","{RANGES}","Kernel Name","{DRAM}","{TIME}","{SM}"\n'
-UNITS = '"","","","%","ns","%"\n'
 POINT = [(512, 8)]
 
 
-def row(launch: int, phase: str, dram: str, time: str, sm: str) -> str:
-    pushed = f'152  ""<default domain>:{phase}:none:none:none:none:none:none"" '
-    return f'"{launch}","{pushed}","graph","{dram}","{time}","{sm}"\n'
-
-
 def test_every_step_has_a_row() -> None:
-    table = row(0, "prefill", "3.02", "3,103,168", "9.42") + row(1, "decode", "1.95", "3,490,048", "2.74")
-    prefill, decode = rows_of(POINT, HEAD + UNITS + table)
+    table = ncu_row(0, "prefill", "3.02", "3,103,168", "9.42") + ncu_row(1, "decode", "1.95", "3,490,048", "2.74")
+    prefill, decode = rows_of(POINT, NCU_HEAD + NCU_UNITS + table)
     assert (prefill.phase, prefill.prompt_tokens, prefill.batch) == ("prefill", 512, 8)
     assert (prefill.dram_percent, prefill.sm_percent, round(prefill.step_ms, 6)) == (3.02, 9.42, 3.103168)
     assert (decode.phase, decode.sm_percent) == ("decode", 2.74)
@@ -28,12 +21,13 @@ def test_every_step_has_a_row() -> None:
 
 @pytest.mark.parametrize(("unit", "step_ms"), [("us", 3.0), ("msecond", 3000.0), ("?", 0.003)])
 def test_times_have_the_tables_unit(unit: str, step_ms: float) -> None:
-    table = row(0, "prefill", "1", "3,000", "2") + row(1, "decode", "1", "1", "2")
-    assert rows_of(POINT, HEAD + UNITS.replace("ns", unit) + table)[0].step_ms == pytest.approx(step_ms)
+    table = ncu_row(0, "prefill", "1", "3,000", "2") + ncu_row(1, "decode", "1", "1", "2")
+    assert rows_of(POINT, NCU_HEAD + NCU_UNITS.replace("ns", unit) + table)[0].step_ms == pytest.approx(step_ms)
 
 
 def test_what_ncu_complained_of_is_told() -> None:
-    said = "==PROF== x\n==ERROR== ERR_NVGPUCTRPERM - The user does not have permission\n"
+    warning = "==WARNING== Note: Running with unmodified GPU clocks.\n"
+    said = f"==PROF== x\n{warning}==ERROR== ERR_NVGPUCTRPERM - The user does not have permission\n"
     with pytest.raises(StartupError, match="0 of 2 steps: ==ERROR== ERR_NVGPUCTRPERM"):
         rows_of(POINT, said)
 
@@ -42,11 +36,14 @@ def test_what_ncu_complained_of_is_told() -> None:
     "table",
     [
         "",
-        HEAD,
-        HEAD + UNITS + row(0, "prefill", "1", "1", "1"),
-        HEAD + UNITS + row(0, "decode", "1", "1", "1") + row(1, "prefill", "1", "1", "1"),
-        HEAD + UNITS + row(0, "prefill", "1", "1", "n/a") + row(1, "decode", "1", "1", "1"),
-        HEAD.replace(SM, "other") + UNITS + row(0, "prefill", "1", "1", "1") + row(1, "decode", "1", "1", "1"),
+        NCU_HEAD,
+        NCU_HEAD + NCU_UNITS + ncu_row(0, "prefill", "1", "1", "1"),
+        NCU_HEAD + NCU_UNITS + ncu_row(0, "decode", "1", "1", "1") + ncu_row(1, "prefill", "1", "1", "1"),
+        NCU_HEAD + NCU_UNITS + ncu_row(0, "prefill", "1", "1", "n/a") + ncu_row(1, "decode", "1", "1", "1"),
+        NCU_HEAD.replace(SM, "other")
+        + NCU_UNITS
+        + ncu_row(0, "prefill", "1", "1", "1")
+        + ncu_row(1, "decode", "1", "1", "1"),
     ],
 )
 def test_a_table_of_other_steps_is_no_figure(table: str) -> None:

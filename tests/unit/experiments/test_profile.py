@@ -11,11 +11,10 @@ from splitwiser.experiments.definition import Definition
 from splitwiser.experiments.phase_load import row_of
 from splitwiser.experiments.profile import is_wanted, profile
 from splitwiser.experiments.result import PhaseProfile
-from tests.unit.experiments.examples import BURST, definition
-from tests.unit.experiments.test_nsight import HEAD, UNITS, row
+from tests.unit.experiments.examples import BURST, definition, ncu_row, ncu_table
 
 PLAN = {**BURST, "prompt_tokens": [8], "batch": [1, 2]}
-TABLE = HEAD + UNITS + "".join(row(turn, ("prefill", "decode")[turn % 2], "20", "1000", "40") for turn in range(4))
+TABLE = ncu_table(*(ncu_row(turn, ("prefill", "decode")[turn % 2], "20", "1000", "40") for turn in range(4)))
 
 
 @pytest.fixture
@@ -62,7 +61,8 @@ async def test_a_profile_that_was_stopped_keeps_its_points_and_goes_on_with_the_
     rows: list[PhaseProfile] = []
     await profile(wanted, rows, lambda line: None)
     first, rows = rows[:2], rows[:there]
-    ncu(tmp_path, monkeypatch, HEAD + UNITS + row(0, "prefill", "1", "1", "1") + row(1, "decode", "1", "1", "1"), 0)
+    rest = ncu_table(ncu_row(0, "prefill", "1", "1", "1"), ncu_row(1, "decode", "1", "1", "1"))
+    ncu(tmp_path, monkeypatch, rest, 0)
     said: list[str] = []
     assert await profile(wanted, rows, said.append) == []
     assert said == ["Nsight Compute: both phases at 1 points"]
