@@ -136,17 +136,17 @@ def last_line(log: Path) -> str:
 
 
 def read_jobs(path: Path, only: Sequence[str] = ()) -> list[Job]:
-    """The jobs of a file, in order; only: by their names."""
+    """The jobs of a file, in its order; only: those by their names, in the order of the names."""
     fields: list[dict[str, Any]] = yaml.safe_load(path.read_text())
-    jobs = [
-        Job(
+    jobs = {
+        each["name"]: Job(
             each["name"], each.get("experiment", each["name"]), tuple(each.get("sides", ())), tuple(each.get("set", ()))
         )
         for each in fields
-    ]
-    if missing := set(only) - {job.name for job in jobs}:
+    }
+    if missing := set(only) - set(jobs):
         raise SystemExit(f"error: {path} has no job {', '.join(sorted(missing))}")
-    return [job for job in jobs if job.name in only or not only]
+    return [jobs[name] for name in only or jobs]
 
 
 def pack(options: argparse.Namespace, jobs: Sequence[Job]) -> list[Path]:
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--archive", type=Path, help="where the archives go; default: --out")
     parser.add_argument("--trace", type=Path, help="a trace for those that replay one")
     parser.add_argument("--jobs", type=Path, default=JOBS)
-    parser.add_argument("--only", default="", help="names of jobs, by commas")
+    parser.add_argument("--only", default="", help="names of jobs, by commas, the first one first")
     parser.add_argument("--folder", type=Path, default=default_folder(), help="of experiments")
     parser.add_argument("--quick", action="store_true", help="the small forms, on a CPU")
     options = parser.parse_args(arguments)

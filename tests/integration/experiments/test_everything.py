@@ -82,6 +82,12 @@ def test_an_unknown_job_is_told(place: Path) -> None:
         run(place, "--only", "sharing,all")
 
 
+def test_named_jobs_come_in_the_order_of_their_names(place: Path) -> None:
+    named = everything.read_jobs(place / "jobs.yaml", ["part", "all"])
+    assert [job.name for job in named] == ["part", "all"]
+    assert [job.name for job in everything.read_jobs(place / "jobs.yaml")] == ["all", "broken", "part"]
+
+
 def test_the_projects_own_jobs_name_experiments_and_sides_that_are_there() -> None:
     from splitwiser.experiments.catalogue import BESIDE_THE_PACKAGE, names, read_definition
 
