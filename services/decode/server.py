@@ -22,7 +22,8 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
     """Serve DecodeService until stop is set, then drain."""
     metrics = DecodeMetrics()
     async with telemetry(launch, metrics) as reports, attached(launch, "decode", load) as worker:
-        teller = PaceTeller(worker.store) if launch.settings.prefill.itl_target_ms else None
+        target_ms = launch.settings.prefill.itl_target_ms
+        teller = PaceTeller(worker.store, target_ms) if target_ms else None
         observer = observe_steps(reports.timeline, metrics, worker.pages, *([teller.observe] if teller else []))
         engine = worker.loaded.decode_engine(worker.pages, observer)
         sharing = None

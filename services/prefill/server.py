@@ -25,8 +25,8 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
         attached(launch, "prefill", load) as worker,
         host_tier(worker, settings) as tier,
     ):
-        target_ms = settings.prefill.itl_target_ms
-        follower = PaceFollower(worker.store, target_ms) if target_ms else None
+        paced = settings.prefill.itl_target_ms > 0
+        follower = PaceFollower(worker.store, lambda: engine.gate, metrics.paused) if paced else None
         observer = observe_steps(reports.timeline, metrics, worker.pages, *([follower.observe] if follower else []))
         engine = worker.loaded.prefill_engine(worker.pages, observer)
         grants = Grants(worker.store, worker.pages, engine.layout.hash)
@@ -37,7 +37,6 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
             lookups = Lookups(worker.store, page_hasher(engine.layout, worker.store), limits, tier)
         metrics.watch_requests(lambda: engine.running_count, lambda: engine.waiting_count)
         metrics.watch_pages(worker.pages.counts)
-        metrics.watch_budget(lambda: engine.budget.tokens)
         service = Service(
             prefill_pb2.DESCRIPTOR.services_by_name["PrefillService"],
             prefill_pb2_grpc.add_PrefillServiceServicer_to_server,
@@ -52,5 +51,5 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
             ),
         )
         background = [tier.run(metrics.saved)] if tier else []
-        background += [follower.run(engine.budget)] if follower else []
+        background += [follower.run()] if follower else []
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop, *background)

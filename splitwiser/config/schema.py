@@ -67,8 +67,8 @@ class PrefillSettings(Section):
     chunk_tokens: Positive = 512
     """Most prompt tokens of one step, over all prompts in it."""
     itl_target_ms: Annotated[float, Field(ge=0)] = 0.0
-    """How long decode's steps may take while prompts are computed: beside longer ones, prefill's steps get fewer prompt
-    tokens, and up to prefill.chunk_tokens again when there is room. 0: always prefill.chunk_tokens."""
+    """How long decode's steps may take on average while prompts are computed: after longer ones prefill pauses until
+    shorter ones have made up for them, but never four times as long as its own last step. 0: it never pauses."""
     max_batch: Positive = 16
     """Most prompts of one step."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
-from splitwiser.engine.step_budget import StepBudget
+from splitwiser.engine.step_gate import StepGate
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -185,11 +185,11 @@ class Decoded:
 
 
 class PrefillEngine(Protocol):
-    """Turns prompts into pages and a first token. budget: of each step's prompt tokens; may change at any time."""
+    """Turns prompts into pages and a first token. gate: no step begins while it is closed."""
 
     layout: PoolLayout
     pages: OwnedPages
-    budget: StepBudget
+    gate: StepGate
 
     @property
     def running_count(self) -> int:

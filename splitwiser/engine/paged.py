@@ -31,11 +31,12 @@ class PagedPrefillEngine(PrefillEngine):
         self.layout = layout
         self.pages = pages
         self._scheduler = PrefillScheduler(layout, pages, chunk_tokens=chunk_tokens, max_batch=max_batch)
-        self.budget = self._scheduler.budget
         self._loop = StepLoop[PrefillChunk, Token | None](
             "prefill", self._scheduler.schedule, runner.run, self._scheduler.postprocess, observer, turn
         )
         pages.on_freed(self._loop.wake)
+        self.gate = self._scheduler.gate
+        self.gate.on_open(self._loop.wake)
 
     @property
     def running_count(self) -> int:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from splitwiser.engine.base import Prefilled, PrefillJob, StepSpan
 from splitwiser.engine.batch import PrefillChunk, Token, split
 from splitwiser.engine.loop import StepTime
-from splitwiser.engine.step_budget import StepBudget
+from splitwiser.engine.step_gate import StepGate
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
@@ -37,7 +37,8 @@ class PrefillScheduler:
     def __init__(self, layout: PoolLayout, pages: OwnedPages, *, chunk_tokens: int, max_batch: int) -> None:
         self._layout = layout
         self._pages = pages
-        self.budget = StepBudget(chunk_tokens)
+        self.gate = StepGate()
+        self._chunk_tokens = chunk_tokens
         self._max_batch = max_batch
         self._arrivals = 0
         self._prompts: list[Prompt] = []
@@ -75,9 +76,9 @@ class PrefillScheduler:
             self._drop(prompt)
 
     def schedule(self) -> list[PrefillChunk]:
-        """The next step's chunks: at most max_batch of them, with at most the budget's tokens together."""
+        """The next step's chunks: at most max_batch, with at most chunk_tokens together; none behind a closed gate."""
         assert not self._in_flight
-        budget = self.budget.tokens
+        budget = self._chunk_tokens if self.gate.is_open else 0
         blocked = False
         for prompt in self._prompts:
             if not budget or len(self._in_flight) == self._max_batch:

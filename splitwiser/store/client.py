@@ -186,13 +186,13 @@ class StoreClient:
         """What save named is copied, in full."""
         await self._calls.call(StoreRequest(pages_saved=store_pb2.PagesSaved()))
 
-    async def tell_pace(self, step_us: int) -> None:
-        """How long decode's steps take now, for prefill. 0: none runs."""
-        await self._calls.call(StoreRequest(tell_pace=store_pb2.TellPace(step_us=step_us)))
+    async def tell_pace(self, *, behind: bool) -> None:
+        """Whether this decode worker's steps are behind, for prefill."""
+        await self._calls.call(StoreRequest(tell_pace=store_pb2.TellPace(behind=behind)))
 
-    async def pace(self) -> int:
-        """Microseconds of a decode step, as told last by the slowest decode worker here. 0: none runs."""
-        return (await self._calls.call(StoreRequest(read_pace=store_pb2.ReadPace()))).body.pace.step_us
+    async def caught_up(self) -> None:
+        """Wait until no decode worker here is behind."""
+        await self._calls.call(StoreRequest(await_pace=store_pb2.AwaitPace()))
 
     async def counts(self) -> Counts:
         """The ledger's counts; all zero until a pool is published."""

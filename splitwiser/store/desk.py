@@ -9,6 +9,7 @@ from splitwiser.kv.prefix_ledger import PrefixLedger
 from splitwiser.memory.published import Published
 from splitwiser.memory.segment import HOST_PAGES
 from splitwiser.store.observer import StoreObserver
+from splitwiser.store.pace_desk import PaceDesk
 from splitwiser.store.sharing_desk import SharingDesk
 from splitwiser.store.shelf import Shelf
 from splitwiser.store.wire import MAX_FRAME_PAGES, MAX_NAME_CHARS, counts_to_proto, error_to_proto
@@ -34,7 +35,7 @@ class Desk:
         self._sharing = SharingDesk(self._pool, self._answer)
         self._shelf = Shelf()
         self._senders: dict[Owner, Send] = {}
-        self._paces_us: dict[Owner, int] = {}
+        self._pace = PaceDesk(self._answer)
         self._verbs: dict[str, Verb] = {
             "beat": lambda owner, request, fds: _DONE,
             "obtain_segment": self._obtain,
@@ -54,8 +55,8 @@ class Desk:
             "recall_pages": self._sharing.recall,
             "save_pages": self._sharing.save,
             "pages_saved": self._sharing.saved,
-            "tell_pace": self._tell_pace,
-            "read_pace": self._read_pace,
+            "tell_pace": self._pace.tell,
+            "await_pace": self._pace.wait,
             "read_counts": lambda owner, request, fds: StoreReply(counts=counts_to_proto(self.counts())),
         }
 
@@ -66,7 +67,7 @@ class Desk:
     def leave(self, owner: Owner) -> None:
         """The owner is gone: its pages and unclaimed grants are free, and somebody else makes what it was making."""
         del self._senders[owner]
-        self._paces_us.pop(owner, None)
+        self._pace.leave(owner)
         if self._ledger:
             self._ledger.drop(owner)
         self._shelf.leave(owner)
@@ -196,15 +197,6 @@ class Desk:
     def _withdraw(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
         verb = request.withdraw_grant
         return _pages(self._pool().withdraw(owner, verb.handle_id, epoch_from_proto(verb.epoch)))
-
-    def _tell_pace(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
-        if owner.role is not Role.DECODE:
-            raise InvalidRequest(f"a {owner.role} worker tells a pace", help="only decode's steps are asked for")
-        self._paces_us[owner] = request.tell_pace.step_us
-        return _DONE
-
-    def _read_pace(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
-        return StoreReply(pace=store_pb2.Pace(step_us=max(self._paces_us.values(), default=0)))
 
     def _pool(self) -> PrefixLedger:
         if self._ledger is None:

@@ -20,7 +20,7 @@ ROLE_DECODE: Role
 ROLE_OBSERVER: Role
 
 class StoreRequest(_message.Message):
-    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages", "promise_grant", "leave_claim", "prefix_loaded", "save_pages", "pages_saved", "tell_pace", "read_pace")
+    __slots__ = ("call_id", "attach", "beat", "obtain_segment", "publish_segment", "acquire_pages", "release_pages", "grant_pages", "claim_pages", "withdraw_grant", "read_counts", "look_up_prefix", "forget_prefix", "share_prompt", "share_answer", "recall_pages", "promise_grant", "leave_claim", "prefix_loaded", "save_pages", "pages_saved", "tell_pace", "await_pace")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACH_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
@@ -43,7 +43,7 @@ class StoreRequest(_message.Message):
     SAVE_PAGES_FIELD_NUMBER: _ClassVar[int]
     PAGES_SAVED_FIELD_NUMBER: _ClassVar[int]
     TELL_PACE_FIELD_NUMBER: _ClassVar[int]
-    READ_PACE_FIELD_NUMBER: _ClassVar[int]
+    AWAIT_PACE_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attach: Attach
     beat: Beat
@@ -66,8 +66,8 @@ class StoreRequest(_message.Message):
     save_pages: SavePages
     pages_saved: PagesSaved
     tell_pace: TellPace
-    read_pace: ReadPace
-    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ..., promise_grant: _Optional[_Union[PromiseGrant, _Mapping]] = ..., leave_claim: _Optional[_Union[LeaveClaim, _Mapping]] = ..., prefix_loaded: _Optional[_Union[PrefixLoaded, _Mapping]] = ..., save_pages: _Optional[_Union[SavePages, _Mapping]] = ..., pages_saved: _Optional[_Union[PagesSaved, _Mapping]] = ..., tell_pace: _Optional[_Union[TellPace, _Mapping]] = ..., read_pace: _Optional[_Union[ReadPace, _Mapping]] = ...) -> None: ...
+    await_pace: AwaitPace
+    def __init__(self, call_id: _Optional[int] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., obtain_segment: _Optional[_Union[ObtainSegment, _Mapping]] = ..., publish_segment: _Optional[_Union[PublishSegment, _Mapping]] = ..., acquire_pages: _Optional[_Union[AcquirePages, _Mapping]] = ..., release_pages: _Optional[_Union[ReleasePages, _Mapping]] = ..., grant_pages: _Optional[_Union[GrantPages, _Mapping]] = ..., claim_pages: _Optional[_Union[ClaimPages, _Mapping]] = ..., withdraw_grant: _Optional[_Union[WithdrawGrant, _Mapping]] = ..., read_counts: _Optional[_Union[ReadCounts, _Mapping]] = ..., look_up_prefix: _Optional[_Union[LookUpPrefix, _Mapping]] = ..., forget_prefix: _Optional[_Union[ForgetPrefix, _Mapping]] = ..., share_prompt: _Optional[_Union[SharePrompt, _Mapping]] = ..., share_answer: _Optional[_Union[ShareAnswer, _Mapping]] = ..., recall_pages: _Optional[_Union[RecallPages, _Mapping]] = ..., promise_grant: _Optional[_Union[PromiseGrant, _Mapping]] = ..., leave_claim: _Optional[_Union[LeaveClaim, _Mapping]] = ..., prefix_loaded: _Optional[_Union[PrefixLoaded, _Mapping]] = ..., save_pages: _Optional[_Union[SavePages, _Mapping]] = ..., pages_saved: _Optional[_Union[PagesSaved, _Mapping]] = ..., tell_pace: _Optional[_Union[TellPace, _Mapping]] = ..., await_pace: _Optional[_Union[AwaitPace, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
     __slots__ = ("role", "name", "version")
@@ -234,17 +234,17 @@ class RecallPages(_message.Message):
     def __init__(self, count: _Optional[int] = ...) -> None: ...
 
 class TellPace(_message.Message):
-    __slots__ = ("step_us",)
-    STEP_US_FIELD_NUMBER: _ClassVar[int]
-    step_us: int
-    def __init__(self, step_us: _Optional[int] = ...) -> None: ...
+    __slots__ = ("behind",)
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
+    behind: bool
+    def __init__(self, behind: _Optional[bool] = ...) -> None: ...
 
-class ReadPace(_message.Message):
+class AwaitPace(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class StoreReply(_message.Message):
-    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed", "shared", "claimed", "promised", "pace")
+    __slots__ = ("call_id", "attached", "done", "failure", "segment", "pages", "granted", "counts", "grant_claimed", "shared", "claimed", "promised")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     ATTACHED_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
@@ -257,7 +257,6 @@ class StoreReply(_message.Message):
     SHARED_FIELD_NUMBER: _ClassVar[int]
     CLAIMED_FIELD_NUMBER: _ClassVar[int]
     PROMISED_FIELD_NUMBER: _ClassVar[int]
-    PACE_FIELD_NUMBER: _ClassVar[int]
     call_id: int
     attached: Attached
     done: Done
@@ -270,8 +269,7 @@ class StoreReply(_message.Message):
     shared: Shared
     claimed: _kv_pb2.KvHandle
     promised: _kv_pb2.Epoch
-    pace: Pace
-    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ..., claimed: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., promised: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ..., pace: _Optional[_Union[Pace, _Mapping]] = ...) -> None: ...
+    def __init__(self, call_id: _Optional[int] = ..., attached: _Optional[_Union[Attached, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., pages: _Optional[_Union[Pages, _Mapping]] = ..., granted: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., grant_claimed: _Optional[_Union[GrantClaimed, _Mapping]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ..., claimed: _Optional[_Union[_kv_pb2.KvHandle, _Mapping]] = ..., promised: _Optional[_Union[_kv_pb2.Epoch, _Mapping]] = ...) -> None: ...
 
 class Attached(_message.Message):
     __slots__ = ("store", "incarnation", "lease_seconds")
@@ -286,12 +284,6 @@ class Attached(_message.Message):
 class Done(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
-
-class Pace(_message.Message):
-    __slots__ = ("step_us",)
-    STEP_US_FIELD_NUMBER: _ClassVar[int]
-    step_us: int
-    def __init__(self, step_us: _Optional[int] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "message", "help")

@@ -23,7 +23,7 @@ from tests.support.live_pool import (
     restart,
 )
 from tests.support.outgrown_pool import SECTIONS, check_answers_outgrow_the_pool, pool_of
-from tests.support.paced_chunks import PREFILL, check_tokens_are_those_of_whole_chunks
+from tests.support.paced_prefill import PREFILL, check_tokens_are_those_without_pauses
 from tests.support.stack import RunningStack, running_stack
 
 pytestmark = [
@@ -69,13 +69,13 @@ async def test_answers_that_outgrow_the_pool_are_those_of_requests_alone(tmp_pat
         await check_answers_outgrow_the_pool(stack)
 
 
-async def test_chunks_that_change_on_the_way_leave_tokens_as_they_are(tmp_path: Path) -> None:
+async def test_pauses_between_steps_leave_tokens_as_they_are(tmp_path: Path) -> None:
     engine = {**ENGINE, "model": str(make_tiny(tmp_path / "model")), "dtype": "float32", "batch_invariant": True}
     with (
         running_stack(engine=engine, pool={"pages": 1024}, stack=PATIENT) as whole,
         running_stack(engine=engine, pool={"pages": 1024}, prefill=PREFILL, stack=PATIENT) as paced,
     ):
-        await check_tokens_are_those_of_whole_chunks(whole, paced)
+        await check_tokens_are_those_without_pauses(whole, paced)
 
 
 async def test_weights_on_the_host_are_one_copy_and_give_the_same_tokens(stack: RunningStack) -> None:

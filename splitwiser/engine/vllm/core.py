@@ -12,7 +12,6 @@ from vllm.v1.engine.core import EngineCore
 from vllm.v1.request import Request
 
 from splitwiser.engine.loop import StepTime
-from splitwiser.engine.step_budget import StepBudget
 from splitwiser.engine.vllm.grammar import Grammars
 
 T = TypeVar("T")
@@ -61,7 +60,6 @@ class Core:
         self._core = core
         self._scheduler: Any = core.scheduler
         self._step_start: tuple[int, int] | None = None
-        self.budget = StepBudget(self._scheduler.max_num_scheduled_tokens)
         self.grammars = Grammars(core.vllm_config, core.structured_output_manager)
 
     @property
@@ -88,7 +86,6 @@ class Core:
         if aborted:
             self._core.abort_requests(list(aborted))
         self._scheduler.step_tokens = {}
-        self._scheduler.max_num_scheduled_tokens = self.budget.tokens
         # A step that is scheduled while another runs starts when that one ends.
         start_ns, started = self._step_start or (time.time_ns(), time.monotonic_ns())
         outputs, _ = self._core.step_fn()

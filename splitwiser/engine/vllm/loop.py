@@ -9,6 +9,7 @@ from vllm.v1.outputs import LogprobsLists
 from splitwiser.engine.base import FinishReason, StepObserver, StepSpan
 from splitwiser.engine.loop import StepTime
 from splitwiser.engine.outcomes import Outcomes, settled
+from splitwiser.engine.step_gate import StepGate
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core, Turn
 
@@ -54,7 +55,7 @@ class Member:
 
 
 class CoreLoop:
-    """Turns for as long as the core has work, sleeps otherwise."""
+    """Turns for as long as the core has work and the gate is open, sleeps otherwise."""
 
     def __init__(self, phase: str, core: Core, observer: StepObserver) -> None:
         self._phase = phase
@@ -67,6 +68,8 @@ class CoreLoop:
         self._members: dict[str, Member] = {}
         self.outcomes = Outcomes(phase)
         self.steps = StepWatch()
+        self.gate = StepGate()
+        self.gate.on_open(self._wake.set)
 
     @property
     def count(self) -> int:
@@ -97,9 +100,10 @@ class CoreLoop:
     async def _turns(self) -> None:
         busy = False
         while not self._stopping:
-            if not (busy or self._entering or self._leaving):
+            if not (self.gate.is_open and (busy or self._entering or self._leaving)):
                 await self._wake.wait()
-            self._wake.clear()
+                self._wake.clear()
+                continue
             entering, self._entering = self._entering, []
             leaving, self._leaving = self._leaving, []
             grown = self._grown()

@@ -41,9 +41,9 @@ class VllmPrefillEngine(PrefillEngine):
     def __init__(self, layout: PoolLayout, pages: OwnedPages, core: Core, observer: StepObserver) -> None:
         self.layout = layout
         self.pages = pages
-        self.budget = core.budget
         self._core = core
         self._loop = CoreLoop("prefill", core, observer)
+        self.gate = self._loop.gate
         self._seed = partial(request_seed, phase="prefill", by_position=core.draws_by_position)
         self._waiting: list[Prompt] = []
         self._arrivals = 0

@@ -79,7 +79,10 @@ def engine_args(settings: Settings, phase: Phase) -> EngineArgs:
 
 def _on_a_gpu(settings: Settings, phase: Phase) -> dict[str, Any]:
     compiled = compilation(settings.engine) | {"cudagraph_mode": _CUDA_GRAPHS[phase]}
-    return {"scheduler_cls": AsyncLentScheduler, "async_scheduling": True, "compilation_config": compiled}
+    # A step that is scheduled while another runs could not be held back when that one ends.
+    ahead = phase == "decode" or not settings.prefill.itl_target_ms
+    scheduler = AsyncLentScheduler if ahead else LentScheduler
+    return {"scheduler_cls": scheduler, "async_scheduling": ahead, "compilation_config": compiled}
 
 
 def _check_build(device: str) -> None:

@@ -1,7 +1,5 @@
 """Owns a prefill worker's metrics."""
 
-from collections.abc import Callable
-
 from splitwiser.engine.base import StepSpan
 from splitwiser.telemetry.metrics.base import (
     BATCH_BUCKETS,
@@ -25,6 +23,7 @@ class PrefillMetrics(WorkerMetrics):
         self._batch = self._histogram("prefill_batch_size", "Prompts of a step", BATCH_BUCKETS)
         self._chunk = self._histogram("prefill_step_tokens", "Prompt tokens of a step", TOKEN_BUCKETS)
         self._tokens = self._counter("prompt_tokens", "Prompt tokens computed")
+        self._paused = self._counter("prefill_paused_seconds", "Held back while decode caught up")
         self._prefix_queries = self._counter("prefix_cache_queries", "Prompt tokens looked up in the prefix index")
         self._prefix_hits = self._counter("prefix_cache_hits", "Prompt tokens whose KV was in the prefix index")
         self._host_hits = self._counter("prefix_cache_host_hits", "Those of the hits that came back from host memory")
@@ -39,9 +38,9 @@ class PrefillMetrics(WorkerMetrics):
         self._chunk.observe(span.tokens)
         self._tokens.inc(span.tokens)
 
-    def watch_budget(self, read: Callable[[], int]) -> None:
-        """Report what a step may have, read on the scrape's thread."""
-        self._gauge("prefill_step_budget_tokens", "Most prompt tokens of the next step").set_function(read)
+    def paused(self, seconds: float) -> None:
+        """A next step was held back so long."""
+        self._paused.inc(seconds)
 
     def prefilled(self, queue_s: float, prefill_s: float) -> None:
         """A prompt has its first token: how long it waited, and how long it then took."""

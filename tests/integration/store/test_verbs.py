@@ -20,6 +20,7 @@ from splitwiser.store import client as client_module
 from splitwiser.store.client import StoreClient
 from splitwiser.store.wire import MAX_FRAME_PAGES
 from tests.support.store import LAYOUT, NAME, Store, grant, promise, promise_of, running_store
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_a_hand_off_exchanges_pages_and_tells_the_grantor(store: Store) -> None:
@@ -205,20 +206,21 @@ async def test_an_observer_sees_and_owns_nothing(store: Store) -> None:
         await watcher.acquire(1)
 
 
-async def test_prefill_hears_the_slowest_pace_of_decode_workers_that_are_there(store: Store) -> None:
+async def test_prefill_waits_for_every_decode_worker_that_is_behind_and_still_there(store: Store) -> None:
     prefill = await store.attach("prefill")
-    assert await prefill.pace() == 0
+    await prefill.caught_up()
     one, other = await store.attach("decode"), await store.attach("decode")
-    await one.tell_pace(9000)
-    await other.tell_pace(21000)
-    assert await prefill.pace() == 21000
-    await other.tell_pace(4000)
-    assert await prefill.pace() == 9000
+    await one.tell_pace(behind=True)
+    await other.tell_pace(behind=True)
+    waiting = asyncio.create_task(prefill.caught_up())
+    await other.tell_pace(behind=False)
+    await prefill.counts()
+    assert not waiting.done()
     await one.close()
-    while await prefill.pace() != 4000:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        await waiting
     with pytest.raises(InvalidRequest, match="only decode's steps"):
-        await prefill.tell_pace(1)
+        await prefill.tell_pace(behind=True)
 
 
 async def test_a_cancelled_call_leaves_its_connection_in_order(store: Store) -> None:

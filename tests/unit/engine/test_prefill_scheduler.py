@@ -51,14 +51,16 @@ def test_a_step_packs_chunks_of_several_prompts_up_to_its_budget() -> None:
     assert [span.tokens for span in prefilled.chunks] == [3, 4]
 
 
-def test_a_budget_that_changes_counts_from_the_next_step_on() -> None:
+def test_behind_a_closed_gate_no_step_begins_and_nobody_takes_pages() -> None:
     bench = Bench(chunk_tokens=8)
     bench.add("a", 20)
     assert bench.step() == [("a", 0, 8)]
-    bench.scheduler.budget.tokens = 3
-    assert bench.step() == [("a", 8, 11)]
-    bench.scheduler.budget.tokens = 8
-    assert bench.step() == [("a", 11, 19)]
+    bench.scheduler.gate.close()
+    bench.add("b", 4)
+    assert bench.step() == []
+    assert (bench.scheduler.running_count, bench.scheduler.waiting_count) == (1, 1)
+    bench.scheduler.gate.open()
+    assert bench.step() == [("a", 8, 16)]
 
 
 def test_a_step_takes_at_most_max_batch_prompts() -> None:
