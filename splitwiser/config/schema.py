@@ -68,7 +68,7 @@ class PrefillSettings(Section):
     """Most prompt tokens of one step, over all prompts in it."""
     itl_target_ms: Annotated[float, Field(ge=0)] = 0.0
     """How long decode's steps may take on average while prompts are computed: after longer ones prefill pauses until
-    shorter ones have made up for them, but never four times as long as its own last step. 0: it never pauses."""
+    shorter ones have made up for them, but at most four times as long as its own last step. 0: no pauses."""
     max_batch: Positive = 16
     """Most prompts of one step."""
 
