@@ -191,7 +191,7 @@ class StoreClient:
         await self._calls.call(StoreRequest(tell_pace=store_pb2.TellPace(behind=behind)))
 
     async def caught_up(self) -> None:
-        """Wait until no decode worker here is behind."""
+        """Wait until no decode worker here is behind. One call at a time."""
         await self._calls.call(StoreRequest(await_pace=store_pb2.AwaitPace()))
 
     async def counts(self) -> Counts:

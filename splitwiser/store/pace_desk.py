@@ -17,7 +17,7 @@ class PaceDesk:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._behind: set[Owner] = set()
-        self._waiting: list[tuple[Owner, int]] = []
+        self._waiting: dict[Owner, int] = {}
 
     def tell(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> StoreReply:
         if owner.role is not Role.DECODE:
@@ -27,17 +27,18 @@ class PaceDesk:
         return _DONE
 
     def wait(self, owner: Owner, request: StoreRequest, fds: Sequence[int]) -> None:
-        self._waiting.append((owner, request.call_id))
+        # Who calls again has given its earlier call up: beside a decode that never catches up they would pile up.
+        self._waiting[owner] = request.call_id
         self._go_on()
 
     def leave(self, owner: Owner) -> None:
         """Who is gone is not behind."""
         self._behind.discard(owner)
-        self._waiting = [entry for entry in self._waiting if entry[0] != owner]
+        self._waiting.pop(owner, None)
         self._go_on()
 
     def _go_on(self) -> None:
         if not self._behind:
-            waiting, self._waiting = self._waiting, []
-            for owner, call_id in waiting:
+            waiting, self._waiting = self._waiting, {}
+            for owner, call_id in waiting.items():
                 self._answer(owner, call_id, _DONE)
