@@ -18,8 +18,13 @@ from tests.support.sockets import free_port
 from tests.support.waiting import PATIENCE_S
 
 REQUESTS = 200
-CHECKED = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
-"""A client's own balancing: it asks each router for its health and leaves one that drains."""
+CHECKED = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": ""},
+    "methodConfig": [{"name": [{}], "waitForReady": True}],
+}
+"""A client's own balancing: it asks each router for its health and leaves one that drains. It waits where else a call
+would fail at once: in the moment in which one router leaves, the connection to the other may just be renewed."""
 pytestmark = pytest.mark.slow
 
 
