@@ -48,9 +48,5 @@ async def _make_tiny(folder: Path, log: Path) -> None:
 async def _prepare(what: str, model: str, log: Path) -> None:
     command = (sys.executable, "-P", "-m", "splitwiser.cli.prepare_model", what, model)
     process = await Process.start(command, log)
-    try:
-        code = await process.wait()
-    finally:
-        process.kill()
-    if code != 0:
+    if await process.finish() != 0:
         raise StartupError(f"cannot {what} {model}{process.log_tail()}", help=f"the whole log is {log}")

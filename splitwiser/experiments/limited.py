@@ -13,9 +13,7 @@ async def run_to_end(command: Sequence[str], log: Path, *, what: str, timeout_s:
     process = await Process.start(command, log)
     try:
         async with asyncio.timeout(timeout_s):
-            await process.wait()
+            await process.finish()
     except TimeoutError:
         raise StartupError(f"{what} did not end in {timeout_s:g} s", help=help) from None
-    finally:
-        process.kill()
     return process

@@ -77,11 +77,7 @@ async def _make(place: Path, architecture: str, dtype: str, fields: dict[str, ob
     log = place.with_suffix(".log")
     command = (sys.executable, "-P", "-m", MODULE, str(place), architecture, dtype, json.dumps(fields))
     process = await Process.start(command, log)
-    try:
-        code = await process.wait()
-    finally:
-        process.kill()
-    if code != 0:
+    if await process.finish() != 0:
         raise StartupError(
             f"cannot make {place.name}{process.log_tail()}", help=f"the whole log is {log}", field="model"
         )

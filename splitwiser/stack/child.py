@@ -100,8 +100,7 @@ class Child:
     async def stop(self) -> None:
         """Let it drain, then end it. Cancelled, it ends undrained."""
         if self._spare:
-            self._spare.kill()
-            await self._spare.wait()
+            await self._spare.end()
         if self._process is None:
             return
         if self._process.exit_code is None:
@@ -109,11 +108,11 @@ class Child:
         await self._process.stop(self._stop_timeout_s)
         self._change(state=State.STOPPED)
 
-    def kill(self) -> None:
-        """End it now."""
+    async def end(self) -> None:
+        """Kill what still runs of it, and wait until it is gone."""
         for process in (self._process, self._spare):
             if process:
-                process.kill()
+                await process.end()
 
     async def _stand_by(self) -> None:
         """Have a spare ready for the process's end, if the service has any and the process is ready."""

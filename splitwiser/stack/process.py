@@ -77,6 +77,13 @@ class Process:
         """Wait for its end; returns the exit code."""
         return await self._child.wait()
 
+    async def finish(self) -> int:
+        """Wait for its end, as wait does; if this wait is cancelled, the process is gone."""
+        try:
+            return await self._child.wait()
+        finally:
+            await self.end()
+
     async def stop(self, timeout_s: float) -> None:
         """Ask it to drain and leave; kill it if it has not after timeout_s, or at once if this wait is cancelled."""
         try:
@@ -85,12 +92,12 @@ class Process:
                 async with asyncio.timeout(timeout_s):
                     await self._child.wait()
         finally:
-            self.kill()
-            await self._child.wait()
+            await self.end()
 
-    def kill(self) -> None:
-        """End it now, if it still runs."""
+    async def end(self) -> None:
+        """Kill it, if it still runs, and wait until it is gone."""
         self._signal(signal.SIGKILL)
+        await self._child.wait()
 
     @property
     def ending(self) -> str:

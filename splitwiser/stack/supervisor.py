@@ -51,5 +51,4 @@ class Supervisor:
             for _, tier in groupby(top_down, key=lambda child: child.spec.tier):
                 await asyncio.gather(*(child.stop() for child in tier))
         finally:
-            for child in self._children:
-                child.kill()
+            await asyncio.gather(*(child.end() for child in self._children))
