@@ -7,7 +7,7 @@ A trace has lengths and no text; prompts.py makes prompts of those lengths up.
 import csv
 import math
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -52,9 +52,10 @@ def _requests(file: TextIO, name: str, seed: int) -> Iterator[PlannedRequest]:
 
 def _tokens(text: str | None, field: str) -> int:
     value = (text or "").strip()
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= MOST_TOKENS):
+    digits = value.isascii() and value.isdecimal() and len(value) <= len(str(MOST_TOKENS))
+    if not (digits and 1 <= int(value) <= MOST_TOKENS):
         raise ConfigurationError(
-            f"is {value!r}, not a number of tokens", field=field, help=f"a whole number from 1 to {MOST_TOKENS}"
+            f"is {value[:40]!r}, not a number of tokens", field=field, help=f"a whole number from 1 to {MOST_TOKENS}"
         )
     return int(value)
 
@@ -62,14 +63,20 @@ def _tokens(text: str | None, field: str) -> int:
 def _seconds(text: str | None, field: str) -> float:
     value = (text or "").strip()
     try:
-        seconds = float(value) if _is_number(value) else datetime.fromisoformat(value).timestamp()
+        seconds = float(value) if _is_number(value) else _instant(value).timestamp()
     except (ValueError, OverflowError):
         seconds = math.nan
     if not math.isfinite(seconds):
         raise ConfigurationError(
-            f"is {value!r}, not a time", field=field, help="like 2023-11-16 18:15:46.680, or seconds as a number"
+            f"is {value[:40]!r}, not a time", field=field, help="like 2023-11-16 18:15:46.680, or seconds as a number"
         )
     return seconds
+
+
+def _instant(text: str) -> datetime:
+    """A time without a zone is UTC: this machine's zone would have hours that are twice there, or not at all."""
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _is_number(text: str) -> bool:

@@ -1,5 +1,6 @@
 """Traces: what is read, and that a bad file is refused with the line and the column."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_arrivals_count_from_the_first_request(tmp_path: Path) -> None:
     assert [r.arrival_s for r in workload] == pytest.approx([0, 4.314579], abs=1e-6)
 
 
+def test_times_without_a_zone_do_not_hang_on_this_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In that night New York's clocks went from two to three: half past two was not."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        workload = read_trace(write(tmp_path, HEADER + "2024-03-10 02:30:00,1,1\n2024-03-10 03:00:00,1,1\n"))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert workload.duration_s == 1800
+
+
 def test_plain_seconds_other_columns_and_a_byte_order_mark_are_taken(tmp_path: Path) -> None:
     text = "\ufeffGeneratedTokens,note,TIMESTAMP,ContextTokens\n5,x,10.5,3\n6,y,11,4\n"
     workload = read_trace(write(tmp_path, text))
@@ -37,6 +50,7 @@ def test_plain_seconds_other_columns_and_a_byte_order_mark_are_taken(tmp_path: P
         ("", "trace.csv line 1", "found nothing"),
         (HEADER + "1,2,3\n2,-5,3\n", "trace.csv line 3, ContextTokens", "'-5'"),
         (HEADER + "1,2,3\n2,5,99999999\n", "trace.csv line 3, GeneratedTokens", "'99999999'"),
+        (HEADER + f"1,{'7' * 5000},3\n", "trace.csv line 2, ContextTokens", f"is '{'7' * 40}', not"),
         (HEADER + "1,0,3\n", "trace.csv line 2, ContextTokens", "'0'"),
         (HEADER + "1,2.5,3\n", "trace.csv line 2, ContextTokens", "'2.5'"),
         (HEADER + "1,\u0663,3\n", "trace.csv line 2, ContextTokens", "not a number of tokens"),
