@@ -15,6 +15,7 @@ from splitwiser.experiments import run
 from splitwiser.experiments.catalogue import default_folder, names, read_definition
 from splitwiser.experiments.commands import RunOptions, run_experiment
 from splitwiser.experiments.compare import compare, differences
+from splitwiser.experiments.goodput import add_goodput
 from splitwiser.experiments.report.page import FILE as REPORT
 from splitwiser.experiments.report.page import write_report
 from splitwiser.experiments.result import FILE, Result, read_result
@@ -62,8 +63,10 @@ def show_comparison(a: Path, b: Path) -> None:
 
 
 def show_report(place: Path) -> None:
-    """Write the page again, then the tables."""
+    """Write the page again, then the tables; goodput too, which a run that was ended at its end has not worked out."""
     result = read_result(place)
+    if result.goodput is None:
+        add_goodput(result)
     page = write_report(result, place) if place.is_dir() else write_report(result, place.parent, f"{place.stem}.html")
     _print(result)
     _say(f"report: {page}")

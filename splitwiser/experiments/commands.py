@@ -7,6 +7,7 @@ from pathlib import Path
 
 from splitwiser.errors import ConfigurationError
 from splitwiser.experiments.catalogue import read_definition
+from splitwiser.experiments.compare import differences
 from splitwiser.experiments.definition import Definition, RecoveryPlan, ReplayPlan, Side
 from splitwiser.experiments.machine import empty_result
 from splitwiser.experiments.measure.replay import trace_of
@@ -48,7 +49,6 @@ async def run_experiment(options: RunOptions, progress: Progress) -> tuple[Resul
     try:
         await Run(running, result, folder, progress).whole()
     finally:
-        # Shielded by being synchronous: a second Ctrl-C comes too late to cut it.
         write_report(result, folder)
     return result, folder
 
@@ -114,6 +114,12 @@ def _begun(definition: Definition, options: RunOptions, folder: Path) -> Result:
         raise ConfigurationError(
             "holds a result of another definition", field=str(folder), help="resume with the same flags and files"
         )
-    if earlier.machine.model_dump(exclude={"gpu"}) != fresh.machine.model_dump(exclude={"gpu"}):
-        earlier.notes.append("resumed on another machine")
+    if earlier.endpoint != fresh.endpoint:
+        raise ConfigurationError(
+            f"holds a result of {earlier.endpoint or 'stacks of its own'}, not of {fresh.endpoint or 'such'}",
+            field=str(folder),
+            help="resume with the same --endpoint, or name another --out",
+        )
+    if not earlier.complete:
+        earlier.notes += [f"resumed: {line}" for line in differences(earlier, fresh)]
     return earlier

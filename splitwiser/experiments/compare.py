@@ -53,12 +53,19 @@ def differences(a: Result, b: Result) -> list[str]:
         for name in names
         if a.versions.get(name) != b.versions.get(name)
     ]
-    gpus = [each.machine.gpu.get("name", "no GPU") for each in (a, b)]
-    if gpus[0] != gpus[1]:
-        found.append(f"{gpus[0]} -> {gpus[1]}")
+    found += [f"{one} -> {other}" for one, other in zip(_machine(a), _machine(b), strict=True) if one != other]
     if a.definition != b.definition:
         found.append("the definitions differ")
     return found
+
+
+def _machine(result: Result) -> tuple[str, str, str]:
+    gpu = result.machine.gpu
+    return (
+        f"{result.machine.cpus} cores",
+        result.machine.system,
+        f"{gpu.get('name', 'no GPU')} {gpu.get('driver', '')}".rstrip(),
+    )
 
 
 def _rows(a: Result, b: Result) -> Iterator[Row]:

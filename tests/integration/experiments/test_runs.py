@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from splitwiser.bench.versions import versions
 from splitwiser.errors import ConfigurationError, SplitwiserError
 from splitwiser.experiments.commands import RunOptions, run_experiment
 from splitwiser.experiments.definition import Point
 from splitwiser.experiments.measure.base import Measured
 from splitwiser.experiments.measure.burst import Burst
-from splitwiser.experiments.result import FILE, Result, read_result
+from splitwiser.experiments.result import FILE, Result, read_result, write_result
 from splitwiser.experiments.run import Progress
 from splitwiser.experiments.schedule import count, tasks
 from splitwiser.experiments.sides.target import Target
@@ -117,6 +118,20 @@ async def test_a_running_stack_is_measured_by_its_address(experiments: Path, tmp
     assert all(sample.metrics["completed_share"] == 1.0 for sample in result.samples)
 
 
+async def test_a_run_is_resumed_at_its_own_address_and_says_what_is_another_now(
+    experiments: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with running_stack() as stack:
+        first = await measured(experiments, out, endpoint=stack.address)
+        first.complete, first.versions = False, {**first.versions, "redis": "1.0"}
+        write_result(first, out)
+        with pytest.raises(ConfigurationError, match=rf"holds a result of {stack.address}, not of 127\.0\.0\.1:1"):
+            await measured(experiments, out, endpoint="127.0.0.1:1", resume=True)
+        again = await measured(experiments, out, endpoint=stack.address, resume=True)
+    assert again.notes == [f"resumed: redis 1.0 -> {versions()['redis']}"]
+
+
 async def test_nobody_at_the_address_is_told(experiments: Path, tmp_path: Path) -> None:
     with pytest.raises(SplitwiserError):
         await measured(experiments, tmp_path / "out", endpoint="127.0.0.1:1")
@@ -145,6 +160,10 @@ async def test_a_side_that_does_not_start_ends_the_run_with_its_error(tmp_path: 
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n1,-4,5\n", "trace.csv line 2, ContextTokens: is '-4'"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n2,4,5\n1,4,5\n", "trace.csv line 3, TIMESTAMP: is earlier"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n1,4,5\n1,4,5\n", "all requests at one time"),
+        (
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n1,4,5\n2,4,5\n",
+            "has 2 requests, 1 of them after the first 1, and a rate needs",
+        ),
     ],
 )
 async def test_a_bad_trace_is_told_by_line_and_column_and_nothing_is_begun(
