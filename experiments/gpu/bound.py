@@ -3,7 +3,7 @@
 A cost model of what experiments/results holds, goodput-bound.json; no GPU. A prompt costs its tokens at prefill's lone
 rate. A decode step costs by the context tokens in it, on a line through two lone ones: the frontier's streams, and one
 stream. Each stream just meets the TPOT limit, which costs least. Bursts, waiting and an empty start are left out.
-Run as `python -m experiments.gpu.bound TRACE.csv`, with the trace that goodput.json replayed.
+Run as `python -m experiments.gpu.bound TRACE.csv`, with the trace that goodput*.json replayed.
 """
 
 import json
@@ -15,17 +15,20 @@ from typing import Any
 
 from experiments.gpu.frontier import CONTEXT_TOKENS, STREAMS
 from experiments.gpu.record import RESULTS
-from splitwiser.experiments.definition import ReplayPlan
-from splitwiser.experiments.measure.replay import Replay
+from splitwiser.bench.trace_csv import read_trace
+from splitwiser.bench.workload import Workload
 
 READ = ("gpu-vllm-frontier", "handoff", "goodput")
+PIECES = {"goodput": (3797, 390), "goodput-caps, -chunks, -partition, -two, -whole-two": (3617, 330)}
+"""Where in the trace these runs' requests begin, and how many their highest rate has. Their seeds do not tell any more:
+they were drawn when the place hung on the highest rate as well."""
 SHORT_CHUNK = 2048
 """Of longer ones so few steps fit into a window that one more or less moves a rate by percents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A trace's mean request. decoding_tokens: the mean context of a token that is decoded."""
+    """Of a trace: its mean request. decoding_tokens: the mean context of a token that is decoded."""
 
     context_tokens: float
     output_tokens: float
@@ -53,11 +56,10 @@ class Costs:
         return prefill + float(row["decode_tokens_per_s"]) / self.decode_tokens_per_s
 
 
-def piece_of(plan: ReplayPlan, seed: int) -> Piece:
-    piece = Replay(plan).workload(max(plan.rates_per_s), seed, plan.max_tokens)
-    outputs = fmean(r.output_tokens for r in piece)
-    contexts = fmean(r.output_tokens * (r.prompt_tokens + r.output_tokens / 2) for r in piece)
-    return Piece(fmean(r.prompt_tokens for r in piece), outputs, contexts / outputs)
+def piece_of(requests: Workload) -> Piece:
+    outputs = fmean(r.output_tokens for r in requests)
+    contexts = fmean(r.output_tokens * (r.prompt_tokens + r.output_tokens / 2) for r in requests)
+    return Piece(fmean(r.prompt_tokens for r in requests), outputs, contexts / outputs)
 
 
 def costs_of(frontier: dict[str, Any], handoff: dict[str, Any]) -> Costs:
@@ -78,17 +80,23 @@ def sums_of(costs: Costs, rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def bound(trace: Path) -> dict[str, Any]:
-    """For the piece of the trace that goodput.json replayed at its highest rate, and each TPOT limit there."""
+    """For each piece of the trace, and each TPOT limit of goodput.json."""
     frontier, handoff, goodput = (json.loads((RESULTS / f"{name}.json").read_text()) for name in READ)
-    plan, one = goodput["definition"]["plan"] | {"trace": str(trace)}, frontier["results"]["one vLLM"]["points"]
-    piece = piece_of(ReplayPlan.model_validate(plan), goodput["definition"]["seed"])
+    one, whole = frontier["results"]["one vLLM"]["points"], read_trace(trace)
     costs = costs_of(frontier["results"], handoff)
     sums = sums_of(costs, [row for row in (*one, *frontier["results"]["split"]) if "alone" not in row])
-    limits = sorted({limit["tpot_ms"] for limit in plan["limits"]})
-    about = {"piece": asdict(piece), "costs": asdict(costs), "shares": sums}
-    return about | {
+    limits = sorted({limit["tpot_ms"] for limit in goodput["definition"]["plan"]["limits"]})
+    pieces = {name: piece_of(whole.piece(*place)) for name, place in PIECES.items()}
+    rates = {
+        name: {f"TPOT {ms:g} ms": costs.highest_rates(piece, ms / 1e3, sums) for ms in limits}
+        for name, piece in pieces.items()
+    }
+    return {
+        "pieces": {name: asdict(piece) for name, piece in pieces.items()},
+        "costs": asdict(costs),
+        "shares": sums,
         "one_vllm_step_off_percent": {row["chunk"]: 100 * (costs.shares(row) - 1) for row in one},
-        "highest_rate_per_s": {f"TPOT {ms:g} ms": costs.highest_rates(piece, ms / 1e3, sums) for ms in limits},
+        "highest_rate_per_s": rates,
     }
 
 

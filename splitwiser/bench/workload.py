@@ -48,10 +48,11 @@ class Workload:
         """The first count requests."""
         return replace(self, requests=self.requests[:count])
 
-    def from_its_first(self) -> "Workload":
-        """The same requests, the first of them at 0."""
-        start_s = self.requests[0].arrival_s if self.requests else 0.0
-        return replace(self, requests=tuple(replace(r, arrival_s=r.arrival_s - start_s) for r in self.requests))
+    def piece(self, start: int, count: int) -> "Workload":
+        """The count requests from place start on, the first of them at 0."""
+        cut = self.requests[start : start + count]
+        start_s = cut[0].arrival_s if cut else 0.0
+        return replace(self, requests=tuple(replace(r, arrival_s=r.arrival_s - start_s) for r in cut))
 
     def faster(self, factor: float) -> "Workload":
         """The same requests with every gap divided by factor."""

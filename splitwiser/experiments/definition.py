@@ -141,7 +141,7 @@ class Side(Part):
     shared_weights: bool = False
     """Unsplit vLLMs whose weights lie in one store, once for all of them."""
     group: str = ""
-    """Sides of one group are tunings of one thing: goodput compares groups by their best side."""
+    """Of what this side is one tuning: a name in goodput's rows. Empty: the side's own."""
     note: str = ""
     """What this side is, in a few words."""
     labels: dict[str, str] = {}

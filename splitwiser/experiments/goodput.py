@@ -2,9 +2,10 @@
 
 Between the last rate at which the share holds and the first at which it does not, the crossing is interpolated
 linearly. All requests of a rate's repeats are pooled. The interval comes from resampling blocks of BLOCK_S within each
-rate (percentile bootstrap, 95 %): neighbours share a queue, so a request alone is no independent draw. The ratio's
+rate (percentile bootstrap, 95 %): neighbours share a queue, so a request alone is no independent draw. All blocks of a
+run share its luck, too: an interval is about this run's requests, and another run may fall outside. The ratio's
 interval chooses the best side of each kind anew in every draw: that the best was picked by the same data is part of
-what is not known.
+what is not known. Draws in which no whole engine keeps the goal at any rate have no ratio.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from splitwiser.experiments.result import Goodput, Interval, Kept, KeptGoal, Res
 
 RESAMPLES = 400
 BLOCK_S = 2.0
-METHOD = "highest rate, interpolated between rates; 95 % interval: bootstrap over blocks of 2 s within each rate"
+METHOD = "highest rate, interpolated between rates; 95 % interval, of this run alone: bootstrap over blocks of 2 s"
 Shares = list[tuple[float, float]]
 """Rate, and the share of its requests that were good; rising rates."""
 Block = tuple[int, int]

@@ -51,13 +51,10 @@ class Replay(Measure):
         return all(good_share(measured.requests, limit) < self._plan.give_up_below for limit in self._limits)
 
     def workload(self, rate_per_s: float, seed: int, model_max_tokens: int) -> Workload:
-        """As many requests as come in the window at this rate; a trace's begin at a place that the seed alone draws."""
-        plan, count = self._plan, max(2, round(rate_per_s * self._plan.window_s))
+        """As many requests as come in the window at this rate. Raises ConfigurationError if a trace has too few."""
+        plan, count = self._plan, requests_at(rate_per_s, self._plan)
         if plan.trace:
-            longest = round(max(rate_per_s, *plan.rates_per_s) * plan.window_s)
-            start = (seed * 7919) % max(1, len(self._trace) - longest)
-            piece = Workload(self._trace.name, self._trace.requests[start : start + count])
-            workload = piece.from_its_first().at_rate(rate_per_s)
+            workload = _piece(self._trace, start_in(self._trace, seed), count).at_rate(rate_per_s)
         else:
             workload = generate(count, rate_per_s=rate_per_s, burstiness=plan.burstiness, seed=seed)
         return workload.scaled_lengths(plan.length).clipped(min(plan.max_tokens or model_max_tokens, model_max_tokens))
@@ -83,9 +80,32 @@ def is_good(request: Request, limit: Limit) -> bool:
     return request.completed and in_time and (request.tpot_ms or 0.0) <= limit.tpot_ms
 
 
+def requests_at(rate_per_s: float, plan: ReplayPlan) -> int:
+    """How many are sent."""
+    return max(2, round(rate_per_s * plan.window_s))
+
+
+def start_in(trace: Workload, seed: int) -> int:
+    """The place of the first request, in the trace's first half. By seed and trace alone: whatever other rates a plan
+    has, the same requests are replayed."""
+    return seed * 7919 % max(1, len(trace) // 2)
+
+
 def trace_of(plan: ReplayPlan) -> Workload:
     """The plan's trace. Raises ConfigurationError, naming line and column, for one that cannot be replayed."""
     trace = read_trace(Path(plan.trace))
     if not trace.duration_s:
         raise ConfigurationError("has all requests at one time", field=plan.trace, help="give a trace with arrivals")
+    _piece(trace, len(trace) // 2, requests_at(max(plan.rates_per_s), plan))
     return trace
+
+
+def _piece(trace: Workload, start: int, count: int) -> Workload:
+    piece = trace.piece(start, count)
+    if len(piece) < count:
+        raise ConfigurationError(
+            f"has {len(trace)} requests, {len(piece)} of them after the first {start}, and a rate needs {count}",
+            field=trace.name,
+            help="give a longer trace, or lower plan.rates_per_s or plan.window_s",
+        )
+    return piece

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from splitwiser.errors import ConfigurationError
 from splitwiser.experiments.definition import ReplayPlan
-from splitwiser.experiments.measure.replay import Replay
+from splitwiser.experiments.measure.replay import Replay, trace_of
 from splitwiser.experiments.result import Sample
 from splitwiser.experiments.schedule import count, tasks
 from splitwiser.experiments.search import bracket, refined
@@ -76,18 +77,42 @@ def test_rounds_that_look_closer_replay_what_the_first_one_did() -> None:
     assert len({task.seed for task in tasks(wanted) if task.stage == "compare"}) == 1
 
 
-def test_every_rate_of_a_round_replays_the_same_requests_and_each_round_others(tmp_path: Path) -> None:
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """600 requests, all of another length."""
+    path = tmp_path / "trace.csv"
+    rows = [f"{second},{100 + second},{20 + second}" for second in range(600)]
+    path.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]) + "\n")
+    return path
+
+
+def lengths(trace: Path, rate_per_s: float, seed: int, **changed: object) -> list[int]:
+    """Of the prompts that are replayed."""
+    plan = ReplayPlan.model_validate({**REPLAY, "trace": str(trace), "window_s": 4, **changed})
+    return [request.prompt_tokens for request in Replay(plan).workload(rate_per_s, seed, 4096)]
+
+
+def test_every_rate_of_a_round_replays_the_same_requests_and_each_round_others(trace: Path) -> None:
     """Or a rate would be easy or hard by the piece of the trace that fell to it."""
-    trace = tmp_path / "trace.csv"
-    rows = [f"2024-01-01 00:{n // 60:02}:{n % 60:02}.000000,{100 + n},{20 + n}" for n in range(600)]
-    trace.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]) + "\n")
-    wanted = definition(plan={**REPLAY, "trace": str(trace), "window_s": 4}, repeats=2)
-    assert isinstance(wanted.plan, ReplayPlan)
-    replay = Replay(wanted.plan)
     first: dict[int, set[int]] = {}
-    for task in tasks(wanted):
+    for task in tasks(definition(plan={**REPLAY, "trace": str(trace)}, repeats=2)):
         if task.stage == "compare":
-            load = replay.workload(float(task.point["rate_per_s"]), task.seed, 4096)
-            first.setdefault(task.repeat, set()).add(load.requests[0].prompt_tokens)
+            load = lengths(trace, float(task.point["rate_per_s"]), task.seed)
+            first.setdefault(task.repeat, set()).add(load[0])
     assert [len(found) for found in first.values()] == [1, 1]
     assert first[0] != first[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 1132])
+def test_the_requests_of_a_seed_are_the_same_whatever_other_rates_a_plan_has(trace: Path, seed: int) -> None:
+    """Or results of two plans would be compared, and a closer look be taken, at different loads."""
+    few, many = (lengths(trace, 4, seed, rates_per_s=rates) for rates in ([1, 4], [4, 70]))
+    assert few == many
+    assert lengths(trace, 8, seed)[:16] == few, "above the plan's highest rate as well"
+
+
+def test_a_trace_with_too_few_requests_is_refused_before_it_is_replayed(trace: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match="has 600 requests, 300 of them after the first 300, and a rate needs 304"
+    ):
+        trace_of(ReplayPlan.model_validate({**REPLAY, "trace": str(trace), "window_s": 4, "rates_per_s": [4, 76]}))
