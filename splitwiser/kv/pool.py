@@ -99,11 +99,10 @@ class OwnedPages:
         self._serve_waiters()
 
     def can_allocate(self, count: int) -> bool:
-        """Whether count pages are free and nobody waits in front."""
-        count += self._headroom
-        can = not self._waiters and count <= len(self._free)
-        if not can and count > self._short:
-            self._short = count
+        """Whether count pages are free and nobody waits in front; if not, so many are wanted until some are taken."""
+        can = self._has_room(count)
+        if not can and count + self._headroom > self._short:
+            self._short = count + self._headroom
             self._tell_changed()
         return can
 
@@ -115,7 +114,8 @@ class OwnedPages:
     async def reserve(self, count: int) -> Pages:
         """Wait, first come first served, for count free pages and take them into use. Cancelling takes none."""
         self.require(count)
-        if self.can_allocate(count):
+        # Not can_allocate: what is wanted here is wanted for as long as this waits.
+        if self._has_room(count):
             return self._take(count)
         pages = self._wait(count, len(self._waiters))
         try:
@@ -177,6 +177,9 @@ class OwnedPages:
         """Somebody else's pages are now this worker's, free."""
         self._free.extend(pages)
         self._serve_waiters()
+
+    def _has_room(self, count: int) -> bool:
+        return not self._waiters and count + self._headroom <= len(self._free)
 
     def _wait(self, count: int, place: int, *, is_running: bool = False) -> "asyncio.Future[Pages]":
         pages: asyncio.Future[Pages] = asyncio.get_running_loop().create_future()

@@ -22,7 +22,7 @@ class Registry(Protocol):
     async def grant(self, request_id: str, handle: KvHandle) -> None:
         """Enter where the KV is. Does nothing for a request that is not open any more: its router has gone.
 
-        A claim of the same epoch that came first stays.
+        A claim of the same epoch that came first stays, unless an earlier epoch was claimed before.
         """
 
     async def claim(self, request_id: str, epoch: Epoch) -> None:

@@ -24,7 +24,7 @@ class Reply:
 class Calls:
     """Calls over one socket, any number at a time. lost is set when the connection ends, unless close ended it.
 
-    An event that was sent before a reply is told before the reply's caller goes on.
+    Callers go on and events are told in the order in which replies and events were sent.
     """
 
     def __init__(self, sock: socket.socket, on_event: Callable[[GrantClaimed], None]) -> None:
@@ -77,7 +77,8 @@ class Calls:
     def _take(self, frame: Frame) -> None:
         reply = read_reply(frame)
         if reply.HasField("grant_claimed"):
-            self._on_event(reply.grant_claimed)
+            # On a later turn, as a reply's caller: what came first is dealt with first.
+            asyncio.get_running_loop().call_soon(self._on_event, reply.grant_claimed)
             return
         future = self._pending.get(reply.call_id)
         if future is None or future.done():

@@ -32,7 +32,7 @@ class Desk:
         self.incarnation = incarnation
         self._observer = observer
         self._ledger: PrefixLedger | None = None
-        self._sharing = SharingDesk(self._pool, self._answer)
+        self._sharing = SharingDesk(self._pool, self._answer, self._refuse)
         self._shelf = Shelf()
         self._senders: dict[Owner, Send] = {}
         self._pace = PaceDesk(self._answer)

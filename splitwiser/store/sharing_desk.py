@@ -4,7 +4,7 @@ is pinned."""
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from splitwiser.errors import InvalidRequest
+from splitwiser.errors import InvalidRequest, SplitwiserError
 from splitwiser.kv.handle_proto import epoch_from_proto
 from splitwiser.kv.owner import Owner
 from splitwiser.kv.prefix_hash import HASH_BYTES
@@ -16,14 +16,17 @@ from splitwiser.v1.store_pb2 import StoreReply, StoreRequest
 
 Answer = Callable[[Owner, int, StoreReply], None]
 """Sends a reply to the owner's call of that number, if the owner is still there."""
+Refuse = Callable[[Owner, int, SplitwiserError], None]
+"""The same, with what is wrong."""
 
 
 class SharingDesk:
     """Serves the verbs on the prefix index. pool: the ledger; raises InvalidRequest while there is none."""
 
-    def __init__(self, pool: Callable[[], PrefixLedger], answer: Answer) -> None:
+    def __init__(self, pool: Callable[[], PrefixLedger], answer: Answer, refuse: Refuse) -> None:
         self._pool = pool
         self._answer = answer
+        self._refuse = refuse
         self._recalls: deque[tuple[Owner, int, int]] = deque()
         self._lookups: deque[tuple[Owner, StoreRequest]] = deque()
         self._saves: deque[tuple[Owner, int, int]] = deque()
@@ -102,7 +105,13 @@ class SharingDesk:
     def _go_on_looking_up(self) -> None:
         while self._lookups:
             owner, request = self._lookups[0]
-            reply = self._look_up(owner, request.look_up_prefix)
+            try:
+                reply = self._look_up(owner, request.look_up_prefix)
+            except SplitwiserError as error:
+                # Of an id that has been looked up since: by a caller that left before it was answered, and is back.
+                self._lookups.popleft()
+                self._refuse(owner, request.call_id, error)
+                continue
             if reply is None:
                 break
             self._lookups.popleft()

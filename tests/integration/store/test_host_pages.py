@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from splitwiser.errors import InvalidRequest, LayoutMismatch, UnknownHandle
+from splitwiser.errors import DuplicateRequest, InvalidRequest, LayoutMismatch, UnknownHandle
 from splitwiser.kv.host_index import Beginning
 from splitwiser.kv.prefix_lookup import PinLimits
 from splitwiser.memory import memfd
@@ -131,3 +131,22 @@ async def test_host_pages_come_after_the_pool(store: Store) -> None:
     with pytest.raises(InvalidRequest, match="no pool"):
         await host_of(early)
     await early.close()
+
+
+async def test_a_look_up_that_came_back_while_the_first_one_waits_is_refused_and_holds_up_nobody(store: Store) -> None:
+    """Its caller left before it was answered: the store cannot know, and both are in line under one id."""
+    prefill, decode = await store.attach("prefill"), await store.attach("decode")
+    await fill(prefill, decode)
+
+    def ask(name: str, need: int) -> "asyncio.Task[Beginning]":
+        limits = PinLimits(due=8, pinned=4, need=need)
+        return asyncio.create_task(prefill.look_up(name, b"root", HASHES, (7,), limits))
+
+    assert len((await ask("pins", need=1)).pages) == 3
+    first, again, other = ask("request", need=6), ask("request", need=6), ask("other", need=6)
+    await prefill.counts()
+    assert not any(task.done() for task in (first, again, other))
+    await prefill.forget("pins")
+    assert len((await first).pages) == len((await other).pages) == 2
+    with pytest.raises(DuplicateRequest):
+        await again

@@ -119,6 +119,18 @@ async def test_cancelling_the_first_waiter_lets_the_next_one_in() -> None:
     assert len(await small) == 1
 
 
+async def test_what_a_cancelled_waiter_wanted_is_not_recalled_and_not_hoarded() -> None:
+    pages = OwnedPages(range(4), lent=28, spare=2, keep=8)
+    waiting = asyncio.ensure_future(pages.reserve(24))
+    await asyncio.sleep(0)
+    assert pages.recallable == 20
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert (pages.recallable, pages.is_short) == (0, False)
+    pages.take_back(range(4, 24))
+    assert pages.surplus == 24 - 8
+
+
 async def test_a_request_that_runs_gets_its_next_page_before_all_that_have_none() -> None:
     pages = OwnedPages(range(3))
     held = pages.allocate(3)
