@@ -15,7 +15,7 @@ from tests.support.stack import RunningStack, running_stack
 from tests.support.streams import Stream, in_mid_stream, mixed_streams
 
 STEPS = {"prefill_us_per_token": 1.0, "decode_step_us": 3000.0, "decode_us_per_sequence": 1.0}
-TIMEOUT_S = 4.0
+TIMEOUT_S = 10.0
 """Of every call to Redis: so long that it shows where a stream waits for one, also on a machine with other work."""
 
 

@@ -10,7 +10,7 @@ from splitwiser.rpc.client import Client
 from splitwiser.stack.card import read_cards
 from tests.support.stack import RunningStack, running_stack
 from tests.support.streams import Stream
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 PREFILL_S = 4.0
 PROMPT = 3000
@@ -25,7 +25,7 @@ def stack() -> Iterator[RunningStack]:
 
 def prompt_tokens_computed(stack: RunningStack) -> int:
     (card,) = [card for card in read_cards(stack.settings.run_dir).values() if card.service == "prefill"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{card.metrics_port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{card.metrics_port}/metrics", timeout=PATIENCE_S) as answer:
         for line in answer.read().decode().splitlines():
             if line.startswith("splitwiser_prompt_tokens_total"):
                 return int(float(line.split()[1]))

@@ -10,7 +10,7 @@ from itertools import count
 
 from splitwiser.stack.health import is_serving
 from tests.support.forwarder import copy_both
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 POLL_S = 0.2
 
@@ -33,7 +33,7 @@ class Balancer:
     async def poll(self) -> None:
         """Follow the backends' readiness until cancelled."""
         while True:
-            answers = await asyncio.gather(*(is_serving(address) for address in self._probed))
+            answers = await asyncio.gather(*(is_serving(address, timeout_s=PATIENCE_S) for address in self._probed))
             self._ready = [backend for backend, ready in zip(self._backends, answers, strict=True) if ready]
             await asyncio.sleep(POLL_S)
 

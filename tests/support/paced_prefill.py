@@ -10,6 +10,7 @@ from tests.support.stack import RunningStack
 # No step of decode is so short, so prefill pauses for as long as a stream runs.
 PREFILL: dict[str, Any] = {"chunk_tokens": 512, "itl_target_ms": 0.001}
 COMPANY_TOKENS = 1800
+PAUSED = "splitwiser_prefill_paused_seconds_total"
 
 
 async def check_tokens_are_those_without_pauses(stack: RunningStack, paced: RunningStack) -> None:
@@ -24,7 +25,7 @@ async def check_tokens_are_those_without_pauses(stack: RunningStack, paced: Runn
         assert await all_tokens_of(client, asked) == expected
         company.cancel()
         await asyncio.wait([company])
-    assert paced.metric("prefill", "splitwiser_prefill_paused_seconds_total") > 0
+    assert paced.metric("prefill", PAUSED) > 0
     await paced.assert_nothing_is_left()
 
 

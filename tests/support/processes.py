@@ -1,4 +1,4 @@
-"""Owns child processes of tests that speak JSON lines."""
+"""Owns child processes of tests: whether one lives, and those that speak JSON lines."""
 
 import asyncio
 import json
@@ -7,7 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psutil
+
 LINE_TIMEOUT_S = 60.0
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs; it may be gone in the midst of being asked."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Child:

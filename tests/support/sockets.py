@@ -25,10 +25,16 @@ def open_fds() -> dict[int, str]:
     return links
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port that nobody has, and that the system gives to nobody by itself: those are higher ones."""
+    """A TCP port that nobody has, another one each time, and that the system gives to nobody by itself: those are
+    higher ones."""
     for port in random.sample(range(20_000, 30_000), 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
     raise AssertionError("no free port")

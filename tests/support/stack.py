@@ -116,7 +116,7 @@ class RunningStack:
 
 
 def _sample(metrics_port: int, name: str, labels: dict[str, str]) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=PATIENCE_S) as answer:
         for family in text_string_to_metric_families(answer.read().decode()):
             for sample in family.samples:
                 if sample.name == name and sample.labels.items() >= labels.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import run, started
+from tests.support.processes import lives
 from tests.support.waiting import until
 
 
@@ -63,7 +64,7 @@ async def test_the_demo_can_be_interrupted(tmp_path: Path) -> None:
         ended = await running.end()
     assert ended.code == 130
     assert "Traceback" not in ended.errors
-    await until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+    await until(lambda: not any(map(lives, children)))
 
 
 async def test_the_router_bench_prints_its_figures(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ MARKS = (
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(BROWSER is None, reason="no chromium on PATH: apt-get install chromium"),
 ]
 
@@ -32,11 +33,12 @@ pytestmark = [
 def page_after_scripts(page: Path, profile: Path) -> str:
     """The document as it stands when the page's scripts have run."""
     command = (
-        *(str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *(str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update"),
         *(f"--user-data-dir={profile}", "--virtual-time-budget=10000", "--window-size=1200,900"),
         *("--dump-dom", page.as_uri()),
     )
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=250).stdout
 
 
 def drawn(document: str) -> dict[str, int]:

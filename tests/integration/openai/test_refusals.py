@@ -88,14 +88,44 @@ async def test_a_second_request_of_one_id_is_refused(client: httpx2.AsyncClient)
     assert (status, error["code"]) == (409, "DUPLICATE_REQUEST")
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{", {}, 400),
+        ({"prompt": "x", "model": "gpt-5"}, {}, 404),
+        (LONG, {"X-Request-Timeout": "0.1"}, 504),
+        ({"prompt": "x"}, {"X-Bomb": "b" * 9000}, 431),
+    ],
+)
+async def test_a_refusal_names_its_request(
+    client: httpx2.AsyncClient, body: Any, headers: dict[str, str], status: int
+) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body)
+    answer = await client.post(COMPLETIONS, content=content, headers={**headers, "X-Request-Id": "mine"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine")
+    drawn = [(await client.post(COMPLETIONS, content=content, headers=headers)).headers["x-request-id"] for _ in "ab"]
+    assert drawn[0] != drawn[1]
+
+
+async def test_the_bodys_id_is_the_requests(client: httpx2.AsyncClient) -> None:
+    body = {"prompt": "x", "request_id": "of-the-body", "model": "gpt-5"}
+    answer = await client.post(COMPLETIONS, json=body, headers={"X-Request-Id": "of-the-header"})
+    assert answer.headers["x-request-id"] == "of-the-body"
+    for wrong in ("a b", "é\r\nx: y"):
+        answer = await client.post(COMPLETIONS, json={**body, "request_id": wrong})
+        assert (answer.status_code, answer.headers.get("x-request-id")) == (400, None)
+
+
 async def test_more_than_the_limit_is_refused_at_once_and_told_when_to_come_back(
     stack: RunningStack, client: httpx2.AsyncClient
 ) -> None:
+    await stack.assert_nothing_is_left()
     calls = [asyncio.create_task(client.post(COMPLETIONS, json=LONG)) for _ in range(LIMIT + 10)]
     await until(lambda: sum(call.done() for call in calls) == 10)
     refused = [call.result() for call in calls if call.done()]
     assert {answer.status_code for answer in refused} == {429}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert len({answer.headers["x-request-id"] for answer in refused}) == 10
     async with http_client(stack.http_url) as other:
         assert (await other.get("/health")).status_code == 200
     for call in calls:

@@ -12,6 +12,7 @@ from splitwiser.telemetry.timeline import read_timeline
 from splitwiser.v1.inference_pb2 import GenerateRequest
 from splitwiser.v1.sampling_pb2 import StopConditions
 from tests.support.stack import RunningStack
+from tests.support.waiting import PATIENCE_S
 
 ROUTER_SPANS = {names.REQUEST, names.TOKENIZE, names.QUEUE, names.FINISH}
 PREFILL_SPANS = {names.PREFILL, names.PREFILL_QUEUE, names.PREFILL_CHUNK, names.GRANT}
@@ -63,5 +64,5 @@ async def test_no_text_is_written_anywhere(stack: RunningStack) -> None:
 
 def test_every_service_can_be_scraped(stack: RunningStack) -> None:
     for card in read_cards(stack.settings.run_dir).values():
-        with urllib.request.urlopen(f"http://127.0.0.1:{card.metrics_port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{card.metrics_port}/metrics", timeout=PATIENCE_S) as answer:
             assert b"\nsplitwiser_" in answer.read(), card.instance

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from splitwiser.config.schema import Settings
+from tests.support.processes import lives
 
 FAKES = "tests.integration.stack.fake_services"
 
@@ -31,5 +32,4 @@ def importable_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_child_is_left() -> Iterator[None]:
     before = set(psutil.Process().children(recursive=True))
     yield
-    left = [child for child in set(psutil.Process().children(recursive=True)) - before if child.status() != "zombie"]
-    assert not left
+    assert not [child for child in set(psutil.Process().children(recursive=True)) - before if lives(child)]

@@ -25,7 +25,7 @@ async def test_every_service_is_ready_inside_and_gone_after(settings: Settings) 
     async with LocalStack(settings, package=FAKES) as stack:
         assert list(stack.services) == ["redis", "store", "prefill-0", "decode-0", "router"]
         assert {status.state for status in stack.services.values()} == {State.READY}
-        assert await is_serving(stack.address)
+        assert await is_serving(stack.address, timeout_s=PATIENCE_S)
         pids = [status.pid for status in stack.services.values()]
         assert {card.pid for card in read_cards(settings.run_dir).values()} == set(pids[1:])
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -64,7 +64,7 @@ async def test_a_killed_worker_comes_back(instance: str, settings: Settings) -> 
         await until(lambda: stack.services[instance].restarts == 1)
         await until(lambda: stack.services[instance].state is State.READY)
         assert stack.services[instance].pid != pid
-        assert await is_serving(stack.services[instance].address)
+        assert await is_serving(stack.services[instance].address, timeout_s=PATIENCE_S)
 
 
 @pytest.mark.parametrize(("instance", "error"), [("store", StoreLost), ("redis", RegistryUnavailable)])
@@ -143,7 +143,7 @@ async def test_a_folder_with_a_live_stack_is_refused(settings: Settings) -> None
         with pytest.raises(StartupError, match=f"in use by a live stack of process {os.getpid()}"):
             async with LocalStack(settings, package=FAKES):
                 pytest.fail("started")
-        assert await is_serving(stack.address)
+        assert await is_serving(stack.address, timeout_s=PATIENCE_S)
 
 
 async def test_a_process_forked_while_the_machine_is_checked_does_not_keep_the_folder(
@@ -158,7 +158,7 @@ async def test_a_process_forked_while_the_machine_is_checked_does_not_keep_the_f
     monkeypatch.setattr(local, "check_environment", fork)
     try:
         async with LocalStack(settings, package=FAKES) as stack:
-            assert await is_serving(stack.address)
+            assert await is_serving(stack.address, timeout_s=PATIENCE_S)
     finally:
         for number in held:
             os.close(number)

@@ -12,6 +12,7 @@ import pytest
 
 from splitwiser.stack.local import LocalStack
 from tests.integration.stack.conftest import FAKES, make_settings
+from tests.support.processes import lives
 from tests.support.waiting import PATIENCE_S, until
 
 STOP_TIMEOUT_S = 80
@@ -45,10 +46,6 @@ async def owner_of_a_stack(*arguments: str) -> AsyncIterator[asyncio.subprocess.
     assert await asyncio.wait_for(owner.stdout.readline(), PATIENCE_S) == b"ready\n"
     yield owner
     await asyncio.wait_for(owner.wait(), STOP_TIMEOUT_S / 2)
-
-
-def lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != "zombie"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from splitwiser.errors import StartupError
 from splitwiser.stack.child import State
 from splitwiser.stack.local import LocalStack
 from tests.integration.stack.conftest import FAKES, make_settings
+from tests.support.processes import lives
 from tests.support.waiting import PATIENCE_S, until
 
 
@@ -29,8 +31,9 @@ def spares(stack: LocalStack) -> dict[int, str]:
     serving = {status.pid for status in stack.services.values()}
     found = {}
     for process in psutil.Process().children():
-        if process.status() != "zombie" and process.pid not in serving:
-            command = process.cmdline()
+        # One that has just been killed may be gone before it has said what it is.
+        with suppress(psutil.NoSuchProcess):
+            command = process.cmdline() if lives(process) and process.pid not in serving else []
             if "--spare" in command:
                 found[process.pid] = command[command.index("--instance") + 1]
     return found

@@ -1,7 +1,6 @@
 """Real workers that die or hang: their pages come back, at once or after the lease, and never while they may write."""
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ from splitwiser.errors import StaleHandle
 from splitwiser.kv.handle import Epoch, KvHandle
 from splitwiser.store.client import StoreClient
 from splitwiser.store.server import StoreServer
-from tests.support.processes import Child, child
+from tests.support.processes import Child, child, lives
 from tests.support.store import LAYOUT, Tally, promise_of
 from tests.support.waiting import until
 
@@ -66,12 +65,12 @@ async def test_a_hung_worker_is_dead_before_its_pages_come_back(
     folder: Path, strict_server: StoreServer, tally: Tally
 ) -> None:
     async with worker(folder / "store.sock", "decode", 8) as victim:
-        pid = (await victim.line())["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        hung = psutil.Process((await victim.line())["pid"])
+        hung.suspend()
 
         def freed() -> bool:
             if strict_server.counts().free == 64:
-                assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+                assert not lives(hung)
                 return True
             return False
 

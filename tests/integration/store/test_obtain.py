@@ -108,4 +108,4 @@ async def test_mapping_again_and_again_leaks_no_descriptor(store: Store) -> None
     before = len(open_fds())
     for _ in range(500):
         (await worker.obtain("weights", make_weights)).close()
-    assert len(open_fds()) == before
+    assert len(open_fds()) <= before

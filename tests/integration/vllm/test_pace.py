@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from splitwiser.engine.transformers.tiny import make_tiny
 from splitwiser.rpc.client import Client
 from splitwiser.telemetry.records import StepRecord
 from splitwiser.telemetry.timeline import read_timeline
 from tests.support.live_pool import request, tokens_of
-from tests.support.paced_prefill import PREFILL, check_tokens_are_those_without_pauses
+from tests.support.paced_prefill import PAUSED, PREFILL, check_tokens_are_those_without_pauses
 from tests.support.stack import RunningStack, running_stack
 
 STREAMS = 4
@@ -67,8 +67,10 @@ async def phases(stack: RunningStack, prompts: int) -> tuple[float, int]:
     await asyncio.sleep(0.5)
     records = [each for each in read_timeline(stack.settings.run_dir) if isinstance(each, StepRecord)]
     steps = [step for step in records if start_ns < step.start_ns and step.end_ns < end_ns]
-    decode_ms = fmean((step.end_ns - step.start_ns) / 1e6 for step in steps if step.phase == "decode")
-    return decode_ms, sum(step.tokens for step in steps if step.phase == "prefill")
+    decode_ms = [(step.end_ns - step.start_ns) / 1e6 for step in steps if step.phase == "decode"]
+    # In a longer one the machine stood still.
+    usual_ms = [each for each in decode_ms if each < 5 * median(decode_ms)]
+    return fmean(usual_ms), sum(step.tokens for step in steps if step.phase == "prefill")
 
 
 async def test_decode_takes_its_target_beside_prompts_without_end_and_prefill_the_rest(tmp_path: Path) -> None:
@@ -80,7 +82,9 @@ async def test_decode_takes_its_target_beside_prompts_without_end_and_prefill_th
         target_ms = (alone_ms + beside_ms) / 2
         with contended(model, target_ms) as stack:
             paced_ms, paced_tokens = await phases(stack, 2)
+            paused_s = stack.metric("prefill", PAUSED)
     assert beside_ms > 1.5 * alone_ms, "otherwise nothing is shown"
     # The core may have other speeds at other times: what is asked is that decode is clearly nearer to its target.
     assert paced_ms < (target_ms + beside_ms) / 2
-    assert 0.1 * tokens < paced_tokens < tokens
+    assert paused_s > 1
+    assert paced_tokens > 0.1 * tokens

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from splitwiser.config.schema import Settings
 from splitwiser.engine.unsplit.vllm import SOCKET_NAME_BYTES
+from splitwiser.experiments import steps
 from splitwiser.experiments.definition import Side
 from splitwiser.experiments.load import Sender, equal_requests
 from splitwiser.experiments.sides.target import open_side
-from splitwiser.experiments.steps import steps_since
 from splitwiser.stack.card import read_card
 
 
@@ -41,7 +43,8 @@ async def test_two_share_one_copy_of_the_weights(tiny_llama: str) -> None:
     assert len(set(copies)) == 1, "and they are the same memory"
 
 
-async def test_it_answers_exactly_and_tells_its_steps(tiny_llama: str) -> None:
+async def test_it_answers_exactly_and_tells_its_steps(tiny_llama: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "FLUSH_S", 3.0)
     settings = Settings.model_validate(
         {
             "engine": {"kind": "vllm", "model": tiny_llama},
@@ -54,12 +57,12 @@ async def test_it_answers_exactly_and_tells_its_steps(tiny_llama: str) -> None:
     async with open_side("one", Side(stack="unsplit"), settings) as target:
         records = await Sender(target).closed_loop(equal_requests(6, 100, 12, seed=1), in_flight=3)
         assert target.run_dir
-        steps = await steps_since(target.run_dir, 0)
+        taken = await steps.steps_since(target.run_dir, 0)
         vllms_sockets = [path for path in target.run_dir.iterdir() if len(path.name) == SOCKET_NAME_BYTES]
     assert [(record.completed, record.output_tokens) for record in records] == [(True, 12)] * 6
-    assert sum(step.tokens for step in steps) == 6 * (100 + 12), "a prompt's tokens are told with its last chunk"
-    assert {step.phase for step in steps} <= {"prefill", "decode", "mixed"}
+    assert sum(step.tokens for step in taken) == 6 * (100 + 12), "a prompt's tokens are told with its last chunk"
+    assert {step.phase for step in taken} <= {"prefill", "decode", "mixed"}
     assert vllms_sockets, "left in /tmp"
     assert not any(path.exists() for path in vllms_sockets)
-    assert all(step.pages is not None and step.pages <= 128 for step in steps)
-    assert all(step.end_ms >= step.start_ms for step in steps)
+    assert all(step.pages is not None and step.pages <= 128 for step in taken)
+    assert all(step.end_ms >= step.start_ms for step in taken)

@@ -22,7 +22,7 @@ def seconds(*command: str) -> float:
 def test_help_answers_in_half_a_second() -> None:
     """On a machine that is busy with other things, within what Python itself and its terminal library take there."""
     libraries = (sys.executable, "-c", "import typer, rich.console, rich.table, rich.markdown")
-    took, least = (min(seconds(*command) for _ in range(5)) for command in ((*COMMAND, "--help"), libraries))
+    took, least = map(min, zip(*((seconds(*COMMAND, "--help"), seconds(*libraries)) for _ in range(5)), strict=True))
     assert took < max(0.5, 2.5 * least)
 
 

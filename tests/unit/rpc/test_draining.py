@@ -15,7 +15,7 @@ from splitwiser.v1 import inference_pb2, inference_pb2_grpc
 from tests.support.waiting import until
 from tests.unit.rpc.test_server import Echo, service
 
-LAME_DUCK_S = 2.5
+LAME_DUCK_S = 5.0
 GRACE_S = 60.0
 
 

@@ -84,7 +84,7 @@ def test_a_lost_collector_slows_nothing_and_the_timeline_is_complete(
     left_s = time.perf_counter() - began
     # The machine may be late a few times, by less than a wait for the collector; without the limit there would be six.
     assert sorted(took_s)[-3] < otlp.EXPORT_TIMEOUT_S / 2
-    assert left_s < 3 * otlp.EXPORT_TIMEOUT_S + otlp.SHUTDOWN_S
+    assert left_s < 5 * otlp.EXPORT_TIMEOUT_S
     assert len(read_timeline(tmp_path)) == 3000
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 1
 
