@@ -28,12 +28,17 @@ spec:
         - --quick
         {{- end }}
         - --endpoint={{ include "splitwiser.routerAddress" .root }}
-        - --out=/results/{{ .entry.name }}
+        {{- /* A folder for each Job; its next pod goes on in it. */}}
+        - --out=/results/$(JOB)
+        - --resume
         - --json
         {{- range concat (default list .entry.args) $experiments.extraArgs }}
         - {{ . | quote }}
         {{- end }}
-      env: {{- include "splitwiser.clientEnv" .root | nindent 8 }}
+      env:
+        - name: JOB
+          valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+        {{- include "splitwiser.clientEnv" .root | nindent 8 }}
       {{- with $experiments.extraEnvFrom }}
       envFrom: {{- toYaml . | nindent 8 }}
       {{- end }}

@@ -191,7 +191,8 @@ affinity: {{- toYaml . | nindent 2 }}
 {{/* Hands folders on the node, which are root's when they are made, to the pods' user; or, where folders are named, those in them.
      Takes root, role, image, mounts, folders and mode. */}}
 {{- define "splitwiser.handOver" -}}
-{{- $user := (include "splitwiser.role" . | fromYaml).podSecurityContext -}}
+{{- $role := include "splitwiser.role" . | fromYaml -}}
+{{- $user := $role.podSecurityContext -}}
 name: hand-over
 image: {{ .image }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -209,6 +210,7 @@ command:
   - {{ trimSuffix "/" (printf "%s/%s" $mount.mountPath .) }}
   {{- end }}
   {{- end }}
+resources: {{- toYaml $role.resources | nindent 2 }}
 securityContext:
   runAsUser: 0
   runAsNonRoot: false

@@ -10,6 +10,7 @@
 {{- include "splitwiser.refuseUsers" . -}}
 {{- include "splitwiser.refuseMounts" . -}}
 {{- include "splitwiser.refuseServices" . -}}
+{{- include "splitwiser.refuseLeaving" . -}}
 {{- include "splitwiser.refuseSettings" . -}}
 {{- include "splitwiser.refuseExperiments" . -}}
 {{- if eq .Values.device "gpu" }}{{ include "splitwiser.refuseGpu" . }}{{ else }}{{ include "splitwiser.refuseCaps" . }}{{ end -}}
@@ -53,7 +54,7 @@
 {{- $users := dict -}}
 {{- range $role := list "store" "prefill" "decode" -}}
 {{- $security := (include "splitwiser.role" (dict "root" $ "role" $role) | fromYaml) -}}
-{{- $user := default $security.podSecurityContext.runAsUser $security.securityContext.runAsUser | int64 -}}
+{{- $user := (ternary $security.securityContext $security.podSecurityContext (hasKey $security.securityContext "runAsUser")).runAsUser | int64 -}}
 {{- if eq $user 0 -}}
 {{- include "splitwiser.refuse" (dict "error" (printf "%s would run as root" $role) "help" "set pods.podSecurityContext.runAsUser to another user than 0") -}}
 {{- end -}}
@@ -98,11 +99,19 @@
 {{- if and $values.otel.endpoint $values.otel.collector.enabled -}}
 {{- include "splitwiser.refuse" (dict "error" "otel.endpoint and otel.collector.enabled are both set" "help" "leave one of them out: spans go to one collector") -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What would keep a pod from leaving, or its requests from ending before it does. */}}
+{{- define "splitwiser.refuseLeaving" -}}
+{{- $pdb := .Values.router.pdb -}}
+{{- if and $pdb.enabled (not (kindIs "invalid" $pdb.minAvailable)) (ge ($pdb.minAvailable | int) (.Values.router.replicas | int)) -}}
+{{- include "splitwiser.refuse" (dict "error" (printf "router.pdb.minAvailable is %d of %d: no node of it could ever be drained" ($pdb.minAvailable | int) (.Values.router.replicas | int))
+    "help" "lower it, raise router.replicas, or set router.pdb.enabled=false") -}}
+{{- end -}}
 {{- range $role := list "router" "prefill" "decode" -}}
-{{- $merged := include "splitwiser.role" (dict "root" $ "role" $role) | fromYaml -}}
-{{- if and $merged.pdb.enabled (not (kindIs "invalid" $merged.pdb.minAvailable)) (ge ($merged.pdb.minAvailable | int) ($merged.replicas | int)) -}}
-{{- include "splitwiser.refuse" (dict "error" (printf "%s.pdb.minAvailable is %d of %d: no node of it could ever be drained" $role ($merged.pdb.minAvailable | int) ($merged.replicas | int))
-    "help" (printf "lower it, raise %s.replicas, or set %s.pdb.enabled=false" $role $role)) -}}
+{{- if lt (include "splitwiser.drainSeconds" (dict "root" $ "role" $role) | int) 1 -}}
+{{- include "splitwiser.refuse" (dict "error" (printf "the terminationGracePeriodSeconds of %s leave requests in flight no time to end" $role)
+    "help" "raise them above 5, a router's above router.lameDuckSeconds + 5, by as long as an answer takes") -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -95,10 +95,12 @@ http: 8000
 {{- end }}
 {{- end -}}
 
-{{/* What is left of the grace period for requests in flight, with some seconds for the end itself. Takes root and role. */}}
+{{/* What is left of the pod's grace period for requests in flight, with some seconds for the end itself. Takes root and role. */}}
 {{- define "splitwiser.drainSeconds" -}}
 {{- $role := include "splitwiser.role" . | fromYaml -}}
-{{- max 1 (sub $role.terminationGracePeriodSeconds (add 5 (default 0 $role.lameDuckSeconds))) -}}
+{{- $pod := $role -}}
+{{- if and (eq .root.Values.topology "pod") (ne .role "router") }}{{ $pod = include "splitwiser.role" (dict "root" .root "role" "store") | fromYaml }}{{ end -}}
+{{- sub $pod.terminationGracePeriodSeconds (add 5 (default 0 $role.lameDuckSeconds)) -}}
 {{- end -}}
 
 {{- define "splitwiser.modelEnv" -}}

@@ -92,11 +92,13 @@ telemetry:
 {{- mergeOverwrite $default (deepCopy .Values.settings) $own | toPrettyJson -}}
 {{- end -}}
 
-{{/* Changes when a role has to start anew. The store knows neither requests nor how many workers there are. Takes root, role. */}}
+{{/* Changes when a role has to start anew. The store knows no requests, and so no spans, nor how many workers there are.
+     Takes root and role. */}}
 {{- define "splitwiser.settingsChecksum" -}}
 {{- $settings := include "splitwiser.settings" .root | fromJson -}}
 {{- if eq .role "store" }}
 {{- $settings = pick $settings "run_dir" "engine" "pool" "store" "telemetry" "tls" }}
+{{- $_ := set $settings "telemetry" (omit $settings.telemetry "otlp_endpoint" "record_content") }}
 {{- else if ne .role "router" }}
 {{- $settings = omit $settings "router" }}
 {{- end -}}

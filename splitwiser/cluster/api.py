@@ -15,7 +15,11 @@ from splitwiser.errors import ConfigurationError, SplitwiserError, StartupError
 FOLLOW_TIMEOUT_S = 7 * 24 * 3600.0
 CALL_TIMEOUT_S = 30.0
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-RIGHTS = "jobs: create, get, list, watch, delete; pods and pods/log: get, list, watch; the chart's Role has them"
+RIGHTS = (
+    "jobs: create, get, list, watch, delete; pods and pods/log: get, list, watch; "
+    "the chart's experiments.serviceAccount has them"
+)
+TOO_MANY = 429
 
 
 class Cluster:
@@ -132,6 +136,8 @@ async def _check(response: Any) -> None:
         message = text or response.reason
     if response.status in (401, 403):
         raise ConfigurationError(f"the cluster refuses: {message}", help=f"use an account that may do this: {RIGHTS}")
+    if response.status == TOO_MANY or response.status >= 500:
+        raise _no_answer(message)
     raise ConfigurationError(f"the cluster refuses: {message}", help="correct what it names, and submit again")
 
 
@@ -144,10 +150,13 @@ async def _translated() -> AsyncIterator[None]:
     except SplitwiserError:
         raise
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        cause = str(error) or type(error).__name__
-        raise StartupError(
-            f"the cluster does not answer: {cause}", help="see `kubectl cluster-info`; set KUBECONFIG or --context"
-        ) from error
+        raise _no_answer(str(error) or type(error).__name__) from error
+
+
+def _no_answer(cause: str) -> StartupError:
+    return StartupError(
+        f"the cluster does not answer: {cause}", help="see `kubectl cluster-info`; set KUBECONFIG or --context"
+    )
 
 
 async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:

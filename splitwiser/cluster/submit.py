@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from splitwiser.cluster.api import Cluster
 from splitwiser.cluster.job import CONTAINER
@@ -12,7 +13,11 @@ from splitwiser.cluster.pod_state import Phase, PodState, read_state
 from splitwiser.errors import SplitwiserError, StartupError
 
 POLL_S = 0.5
+SILENCE_S = 60.0
+"""How long the API server may be away. The Job runs on meanwhile; whoever gives up deletes it."""
 ENDED = (Phase.SUCCEEDED, Phase.FAILED)
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +67,7 @@ class Submission:
         shown, said = 0, ""
         give_up_s = asyncio.get_running_loop().time() + self._start_timeout_s
         while True:
-            pod = await self._cluster.pod(name)
+            pod = await self._patiently(lambda: self._cluster.pod(name))
             state = read_state(pod) if pod else await self._without_pod(name)
             if pod and state.phase in ENDED:
                 return Ended(name, state, await self._log_of(pod, state))
@@ -76,7 +81,8 @@ class Submission:
             await asyncio.sleep(POLL_S)
 
     async def _without_pod(self, name: str) -> PodState:
-        for condition in (await self._cluster.job(name)).get("status", {}).get("conditions", ()):
+        job = await self._patiently(lambda: self._cluster.job(name))
+        for condition in job.get("status", {}).get("conditions", ()):
             if condition.get("type") == "Failed" and condition.get("status") == "True":
                 raise StartupError(
                     f"job {name} failed: {condition.get('message', condition.get('reason', ''))}",
@@ -86,12 +92,23 @@ class Submission:
 
     async def _log_of(self, pod: dict[str, Any], state: PodState) -> str:
         try:
-            return await self._cluster.log(pod["metadata"]["name"], CONTAINER)
+            return await self._patiently(lambda: self._cluster.log(pod["metadata"]["name"], CONTAINER))
         except SplitwiserError:
             # A pod that was evicted has none.
             if state.phase is Phase.FAILED:
                 return ""
             raise
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What the cluster answers, asked again while nobody does."""
+        give_up_s = asyncio.get_running_loop().time() + SILENCE_S
+        while True:
+            try:
+                return await ask()
+            except StartupError:
+                if asyncio.get_running_loop().time() > give_up_s:
+                    raise
+            await asyncio.sleep(POLL_S)
 
     async def _show(self, pod: str, shown: int) -> int:
         """Tell what the container says until it ends or the connection does; returns how many lines it has said."""

@@ -15,7 +15,7 @@ DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
 
 
 def test_who_submits_experiments_may_do_no_more_than_that(helm: Helm) -> None:
-    objects = helm.objects({})
+    objects = helm.objects({"experiments": {"serviceAccount": {"create": True}}})
     assert named(objects, "Role", "splitwiser-experiments")["rules"] == [
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
         {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "watch"]},
@@ -23,6 +23,13 @@ def test_who_submits_experiments_may_do_no_more_than_that(helm: Helm) -> None:
     binding = named(objects, "RoleBinding", "splitwiser-experiments")
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "splitwiser-experiments", "namespace": "llm"}]
     assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
+
+
+def test_nobody_may_make_jobs_unless_it_is_asked_for(helm: Helm) -> None:
+    """Who may can run any pod of the namespace."""
+    objects = helm.objects({"experiments": {"run": [{"name": "goodput"}]}})
+    assert of_kind(objects, "Role") == of_kind(objects, "RoleBinding") == []
+    assert [one["metadata"]["name"] for one in of_kind(objects, "ServiceAccount")] == ["splitwiser"]
 
 
 def _metric_names() -> set[str]:
@@ -156,8 +163,12 @@ def test_an_experiment_runs_against_the_releases_router(helm: Helm) -> None:
     (container,) = pod.spec["containers"]
     assert container["args"] == [
         *("splitwiser.cli", "experiment", "run", "goodput", "--quick"),
-        *("--endpoint=splitwiser-router:50051", "--out=/results/goodput", "--json", "--set=plan.window_s=10"),
+        *("--endpoint=splitwiser-router:50051", "--out=/results/$(JOB)", "--resume", "--json"),
+        "--set=plan.window_s=10",
     ]
+    # Every Kubernetes of kubeVersion labels a Job's pods so.
+    name = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
+    assert {"name": "JOB", "valueFrom": name} in container["env"]
     assert {"name": "results", "mountPath": "/results"} in container["volumeMounts"]
     assert {"name": "results", "persistentVolumeClaim": {"claimName": "results"}} in pod.spec["volumes"]
     assert pod.metadata["labels"]["splitwiser.io/experiment"] == "goodput"

@@ -201,6 +201,30 @@ def test_what_is_in_flight_can_end_within_the_grace_period(objects: list[Object]
                 assert lame_duck_s + in_flight_s < pod.spec["terminationGracePeriodSeconds"]
 
 
+def test_the_workers_of_one_pod_have_its_grace_period(helm: Helm) -> None:
+    own = {"terminationGracePeriodSeconds": 600}
+    objects = helm.objects({"topology": "pod", "store": {"terminationGracePeriodSeconds": 200}, "decode": own})
+    (pod,) = [one for one in pods(objects) if one.component == "engine"]
+    assert pod.spec["terminationGracePeriodSeconds"] == 200
+    drains = [one["value"] for container in pod.containers for one in container["env"] if "GRACE_S" in one["name"]]
+    assert drains == ["195", "195"]
+
+
+@pytest.mark.parametrize("topology", ["pods", "pod"])
+def test_no_container_is_without_its_roles_resources(helm: Helm, topology: str) -> None:
+    """A namespace with a ResourceQuota takes no pod with one that asks for nothing."""
+    resources = {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
+    values = {
+        "topology": topology,
+        "pods": {"resources": resources},
+        "otel": {"collector": {"enabled": True}},
+        "experiments": {"run": [{"name": "goodput"}], "resultsHostPath": "/srv/results"},
+    }
+    for pod in pods(helm.objects(values)):
+        for container in pod.containers:
+            assert container["resources"] == resources, (pod.name, container["name"])
+
+
 def test_containers_of_one_pod_share_neither_ports_nor_folders(objects: list[Object]) -> None:
     """But the folder of the store's socket, which is what they share the pod for, and what they only read."""
     for pod in pods(objects):

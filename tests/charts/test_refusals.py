@@ -49,6 +49,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("the store's user", {"store": ANOTHER}, "different users", "peers of its own user alone"),
     ("root", {"pods": {"podSecurityContext": {"runAsUser": 0}}}, "store would run as root", "another user than 0"),
     (
+        "root by container",
+        {"prefill": {"securityContext": {"runAsUser": 0}}},
+        "prefill would run as root",
+        "another user than 0",
+    ),
+    (
         "two in one pod",
         {"topology": "pod", "decode": {"replicas": 2}},
         "one prefill and one decode worker",
@@ -76,6 +82,18 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "one collector",
     ),
     ("undrainable", {"router": {"pdb": {"minAvailable": 1}}}, "no node of it could ever be drained", "router.replicas"),
+    (
+        "a router that does not let requests end",
+        {"router": {"lameDuckSeconds": 55}},
+        "the terminationGracePeriodSeconds of router leave requests in flight no time",
+        "above router.lameDuckSeconds + 5",
+    ),
+    (
+        "a pod that does not let requests end",
+        {"topology": "pod", "store": {"terminationGracePeriodSeconds": 5}},
+        "the terminationGracePeriodSeconds of prefill leave",
+        "raise them above 5",
+    ),
     (
         "the chart's setting",
         {"settings": {"redis": {"url": "redis://a"}}},
@@ -145,6 +163,9 @@ MISTYPED: list[tuple[str, dict[str, Any]]] = [
     ("/decode", {"decode": {"strategy": {"type": "RollingUpdate"}}}),
     ("/store", {"store": {"replicas": 2}}),
     ("/tls", {"tls": {"key": "secret"}}),
+    # A budget for what shares a node would keep that from being drained.
+    ("/pods", {"pods": {"pdb": {"enabled": True}}}),
+    ("/decode", {"decode": {"pdb": {"minAvailable": 1}}}),
 ]
 
 

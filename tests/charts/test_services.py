@@ -150,11 +150,31 @@ def test_selectors_match_their_own_pods_and_no_others(objects: list[Object]) -> 
 
 
 def test_disruption_budgets_leave_a_node_drainable(objects: list[Object]) -> None:
+    """A pod that must be where others are cannot come back while their node is drained: no budget may wait for it."""
     for budget in of_kind(objects, "PodDisruptionBudget"):
         (pod,) = [one for one in pods(objects) if selects(budget["spec"]["selector"]["matchLabels"], one)]
         assert (
             budget["spec"].get("maxUnavailable") == 1 or budget["spec"]["minAvailable"] < pod.owner["spec"]["replicas"]
         )
+        assert "requiredDuringSchedulingIgnoredDuringExecution" not in pod.spec.get("affinity", {}).get(
+            "podAffinity", {}
+        )
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_a_router_is_drained_by_its_budget(helm: Helm) -> None:
+    (budget,) = of_kind(helm.objects({"router": {"replicas": 2}}), "PodDisruptionBudget")
+    assert budget["metadata"]["name"] == "splitwiser-router"
+    assert of_kind(helm.objects({"router": {"pdb": {"enabled": False}}}), "PodDisruptionBudget") == []
+
+
+def test_ports_say_whether_they_speak_tls(objects: list[Object]) -> None:
+    """For gateways and meshes. The store's serves health alone, in plaintext; the collector speaks nothing else."""
+    tls = "tls" in settings_of(objects)
+    for service in of_kind(objects, "Service"):
+        plain = not tls or service["metadata"]["labels"]["app.kubernetes.io/component"] in ("store", "otel")
+        spoken = {one["appProtocol"] for one in service["spec"]["ports"] if "appProtocol" in one}
+        assert spoken <= ({"kubernetes.io/h2c", "http"} if plain else {"https"})
 
 
 def _templates(objects: list[Object]) -> dict[str, str]:
@@ -171,6 +191,9 @@ def _templates(objects: list[Object]) -> dict[str, str]:
         ({"router": {"image": {"tag": "2"}}}, {"router"}),
         ({"worker": {"image": {"tag": "2"}}}, {"prefill", "decode"}),
         ({"decode": {"podLabels": {"a": "b"}}}, {"decode"}),
+        ({"otel": {"endpoint": "http://a:4317"}}, {"router", "prefill", "decode"}),
+        ({"settings": {"telemetry": {"record_content": True}}}, {"router", "prefill", "decode"}),
+        ({"settings": {"telemetry": {"log_level": "debug"}}}, {"router", "prefill", "decode", "store"}),
     ],
 )
 def test_a_change_restarts_those_whom_it_concerns(helm: Helm, change: dict[str, object], restarted: set[str]) -> None:

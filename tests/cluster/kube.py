@@ -26,6 +26,8 @@ VALUES: dict[str, Any] = {
     # Every second a pod is not seen to be ready is one more of waiting; nor need anybody be late to hear of an end.
     "pods": {"probes": {"periodSeconds": 1, "failureThreshold": 15}},
     "router": {"lameDuckSeconds": 3},
+    # For those who submit.
+    "experiments": {"serviceAccount": {"create": True}},
     # Other releases start meanwhile, and the node has few processors: a new request may have to wait for Redis.
     "settings": {"router": {"resolve_every_s": 0.5}, "redis": {"open_timeout_s": 10}},
 }

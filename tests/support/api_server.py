@@ -70,16 +70,20 @@ class Pod:
 
 
 class ApiServer:
-    """Jobs of one namespace. stuck: the status that all pods have, instead of running."""
+    """Jobs of one namespace. stuck: the status that all pods have, instead of running.
+
+    hiccups: HTTP statuses that the next requests get. 200 is the answer itself, 0 closes the connection.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.stuck: dict[str, Any] | None = None
+        self.hiccups: list[int] = []
         self.pods: dict[str, Pod] = {}
         self.deleted: list[str] = []
 
     def app(self) -> web.Application:
-        app = web.Application(middlewares=[_authenticate])
+        app = web.Application(middlewares=[_authenticate, self._hiccup])
         jobs, pods = "/apis/batch/v1/namespaces/lab/jobs", "/api/v1/namespaces/lab/pods"
         app.router.add_post(jobs, self._create)
         app.router.add_get(jobs + "/{name}", self._read)
@@ -87,6 +91,16 @@ class ApiServer:
         app.router.add_get(pods, self._list)
         app.router.add_get(pods + "/{name}/log", self._log)
         return app
+
+    @web.middleware
+    async def _hiccup(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        status = self.hiccups.pop(0) if self.hiccups else 200
+        if status == 200:
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        if not status and request.transport:
+            request.transport.abort()
+        return web.json_response({"kind": "Status", "message": "etcdserver: leader changed"}, status=status or 500)
 
     async def _create(self, request: web.Request) -> web.Response:
         job = await request.json()

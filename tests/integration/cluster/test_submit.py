@@ -74,6 +74,23 @@ async def test_an_unknown_experiment_is_told_in_the_pods_words(lab: Lab) -> None
     lab.assert_nothing_is_left()
 
 
+async def test_a_job_outlives_an_api_server_that_is_away_for_a_moment(lab: Lab) -> None:
+    lab.server.hiccups = [200, 503, 429, 0]
+    code, _, errors = await lab.submit("handof")
+    assert code == 1
+    assert "there is no experiment 'handof'" in errors
+    assert not lab.server.hiccups
+    lab.assert_nothing_is_left()
+
+
+async def test_an_api_server_that_is_busy_is_no_fault_of_what_was_asked(lab: Lab) -> None:
+    lab.server.hiccups = [429]
+    code, _, errors = await lab.submit("handoff")
+    assert code == 1
+    assert "does not answer: etcdserver: leader changed" in errors
+    assert not lab.server.pods
+
+
 async def test_a_missing_image_ends_at_once(lab: Lab) -> None:
     waiting = {"reason": "ErrImageNeverPull", "message": 'Container image "x:1" is not present'}
     lab.server.stuck = {

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from splitwiser.cluster.api import Cluster
-from splitwiser.cluster.submit import Submission
+from splitwiser.cluster.submit import SILENCE_S, Submission
 from splitwiser.errors import StartupError
 
 
@@ -57,3 +57,27 @@ async def test_one_who_is_interrupted_while_it_is_made_deletes_it() -> None:
 async def test_one_that_was_not_made_is_not_deleted() -> None:
     with pytest.raises(StartupError, match="forbidden"):
         await submission(SlowCluster(StartupError("forbidden", help=""))).run({})
+
+
+class AwayCluster(SlowCluster):
+    """Made the Job, and answers no question about it from then on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers.set()
+        self.questions = 0
+
+    async def pod(self, job: str) -> None:
+        self.questions += 1
+        raise StartupError("the cluster does not answer", help="")
+
+
+async def test_one_that_nobody_can_ask_about_is_given_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock by which each question takes ten seconds."""
+    cluster = AwayCluster()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 10.0 * cluster.questions)
+    monkeypatch.setattr("splitwiser.cluster.submit.POLL_S", 0)
+    with pytest.raises(StartupError, match="does not answer"):
+        await submission(cluster).run({})
+    assert cluster.questions == SILENCE_S // 10 + 1
+    assert cluster.jobs == []
