@@ -19,7 +19,8 @@ async def serve(settings: Settings) -> None:
             board.say(str(await asyncio.to_thread(check_gpu, settings)))
         async with LocalStack(settings, on_change=board.show) as stack:
             if stack.http_address:
-                board.say(f"OpenAI API at http://{stack.http_address}/v1")
+                scheme = "https" if settings.tls.cert_file else "http"
+                board.say(f"OpenAI API at {scheme}://{stack.http_address}/v1")
             board.say(f"serving at {stack.address}; Ctrl-C drains and stops")
             await stack.wait()
 

@@ -126,10 +126,11 @@ def _variable_problems(key: str, name: str) -> Iterator[Problem]:
         # The prefix that all share would make everything look near.
         meant = nearest(key.removeprefix(PREFIX), (variable_name(name)[len(PREFIX) :] for name in field_names()))
         remedy = f"did you mean {PREFIX}{meant}?" if meant else f"unset it; the settings are {', '.join(field_names())}"
-        yield Problem(name, value, "no such setting", remedy, "the environment")
+        # A mistyped name may be that of a secret, and a section have one in it.
+        yield Problem(name, "***", "no such setting", remedy, "the environment")
     elif section and len(path) == 1 and not _is_json(value):
         remedy = f"give JSON, or set {key}{DELIMITER}NAME for each setting"
-        yield Problem(path[0], value, "a section, but not JSON", remedy, f"the environment variable {name}")
+        yield Problem(path[0], "***", "a section, but not JSON", remedy, f"the environment variable {name}")
 
 
 def _is_json(text: str) -> bool:

@@ -62,7 +62,8 @@ def _problem(detail: ErrorDetails, origin: Callable[[tuple[str, ...]], str]) -> 
     path = tuple(map(str, detail["loc"]))
     name = ".".join(path)
     if detail["type"] == "extra_forbidden":
-        return Problem(name, detail["input"], "no such setting", _remedy_unknown(path), origin(path))
+        # A mistyped name may be that of a secret.
+        return Problem(name, "***", "no such setting", _remedy_unknown(path), origin(path))
     cause = detail["msg"][:1].lower() + detail["msg"][1:]
     return Problem(name, detail["input"], cause, f"give {expected(path)}", origin(path))
 

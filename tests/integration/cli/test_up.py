@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tests.integration.cli.conftest import Running, run, started
+from tests.support.certificates import write_secret
 
 UP = ("up", "--engine", "sim", "--listen", "127.0.0.1:0")
 
@@ -35,6 +36,13 @@ async def test_a_signal_stops_everything(up: Running, tmp_path: Path, number: si
     assert ended.output.splitlines()[-1] == "redis stopped"
     assert not any(psutil.pid_exists(child.pid) for child in children)
     assert sockets_in(tmp_path) == []
+
+
+async def test_with_a_certificate_its_http_address_is_one_of_https(tmp_path: Path) -> None:
+    tls = write_secret(tmp_path / "tls")
+    sets = [f"--set=tls.{name}={value}" for name, value in tls.model_dump().items()]
+    async with started(tmp_path, *UP, "--http", "127.0.0.1:0", *sets) as running:
+        assert "https://127.0.0.1:" in await running.line("OpenAI API at ")
 
 
 async def test_a_lost_store_ends_it_with_a_clear_line(up: Running) -> None:

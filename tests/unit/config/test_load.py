@@ -196,3 +196,18 @@ def test_a_secret_setting_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "hunter2" not in failure()
     monkeypatch.setenv("SPLITWISER_REDIS", '{"password": 1234567}')
     assert "1234567" not in failure()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("SPLITWISER_REDIS__PASSWD", "hunter2", "did you mean redis.password?"),
+        ("SPLITWISER_REDIS_PASSWORD", "hunter2", "did you mean SPLITWISER_REDIS__PASSWORD?"),
+        ("SPLITWISER_REDIS", '{"password": "hunter2"', "a section, but not JSON"),
+    ],
+)
+def test_a_mistyped_secret_is_not_printed(name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    text = failure()
+    assert "hunter2" not in text
+    assert told in text
