@@ -23,7 +23,6 @@ from splitwiser.v1 import inference_pb2
 
 TIMEOUT_HEADER = "x-request-timeout"
 """Seconds until the caller gives up; the request's deadline in every phase."""
-REQUEST_ID_HEADER = "x-request-id"
 
 Translate = Callable[[bytes], Awaitable[tuple[GenerationBody, inference_pb2.GenerateRequest]]]
 
@@ -58,7 +57,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One exchange. It is counted once, whatever becomes of it."""
-        reply = Reply(send)
+        reply = Reply(scope, send)
         try:
             with self._hall.admission.admit(self._path):
                 await self._exchange(Headers(scope=scope), receive, reply)
@@ -78,7 +77,7 @@ class Endpoint:
     async def _exchange(self, headers: Headers, receive: Receive, reply: Reply) -> None:
         hall, deadline = self._hall, self._deadline(headers)
         body, request = await self._translate(await read_body(receive, hall.max_body_bytes))
-        request.request_id = request.request_id or headers.get(REQUEST_ID_HEADER, "")
+        request.request_id = reply.request_id = request.request_id or reply.request_id
         traceparent = headers.get("traceparent")
         writer = (_Events if body.stream else _Whole)(self._answer(hall.model, hall.piece), body, reply)
         parent = context_from(traceparent) if traceparent else None
@@ -107,7 +106,7 @@ class _Whole:
         self._answer.add(message)
 
     async def end(self) -> None:
-        await self._reply.whole(self._answer.whole(), headers={REQUEST_ID_HEADER: self._answer.request_id})
+        await self._reply.whole(self._answer.whole())
 
 
 class _Events:
@@ -125,7 +124,7 @@ class _Events:
         if not (message.token_ids or message.text):
             return
         if not self._reply.status:
-            await self._reply.begin_events({REQUEST_ID_HEADER: self._answer.request_id})
+            await self._reply.begin_events()
         chunk = self._answer.chunk(message)
         if self._counts:
             chunk["usage"] = self._answer.usage if self._counts_always else None

@@ -1,25 +1,46 @@
-"""Owns one HTTP exchange: a bounded body in, an answer or an error out, no work for a caller who has left."""
+"""Owns one HTTP exchange: bounded headers and body in, an answer or an error out, no work for who has left."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from starlette.datastructures import Headers
+
 from splitwiser.errors import InvalidRequest, SplitwiserError
 from splitwiser.openai.errors import error_body, error_headers, http_status
+from splitwiser.routing.intake import REQUEST_ID, new_request_id
 from splitwiser.routing.tasks import cancel_and_wait
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_TIMEOUT_S = 30.0
 """A body comes in this time, or its caller is not worth the wait."""
+REQUEST_ID_HEADER = "x-request-id"
 CALLER_LEFT = 499
 """nginx's status for it: nobody sees it but the metrics."""
 
 
 class CallerLeft(Exception):
     """The connection is gone, and with it everybody who could read an answer."""
+
+
+def bounded(app: Application, max_header_bytes: int) -> Application:
+    """The application, which sees no headers that are longer."""
+
+    async def bounded_app(scope: Scope, receive: Receive, send: Send) -> None:
+        size_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size_bytes > max_header_bytes:
+            cause = f"take {size_bytes} bytes, {max_header_bytes} is the most"
+            wrong = InvalidRequest(cause, field="headers", help="send less, or raise router.max_metadata_bytes")
+            await Reply(scope, send).whole(error_body(wrong), status=431)
+        else:
+            await app(scope, receive, send)
+
+    return bounded_app
 
 
 async def read_body(receive: Receive, max_bytes: int) -> bytes:
@@ -58,10 +79,14 @@ async def _gone(receive: Receive) -> None:
 
 
 class Reply:
-    """The answer's way out. status 0: nothing has been sent."""
+    """The answer's way out. status 0: nothing has been sent.
 
-    def __init__(self, send: Send) -> None:
+    request_id: the caller's, or else a new one. Every answer has it as a header, unless it cannot be an id.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
+        self.request_id = Headers(scope=scope).get(REQUEST_ID_HEADER) or new_request_id()
         self.status = 0
 
     async def whole(self, body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
@@ -71,9 +96,9 @@ class Reply:
         await self._start(status, sized)
         await self._send({"type": "http.response.body", "body": content})
 
-    async def begin_events(self, headers: Mapping[str, str]) -> None:
+    async def begin_events(self) -> None:
         """Begin a stream of server-sent events."""
-        await self._start(200, {"content-type": "text/event-stream", "cache-control": "no-cache", **headers})
+        await self._start(200, {"content-type": "text/event-stream", "cache-control": "no-cache"})
 
     async def event(self, data: Any) -> None:
         """Send one event of JSON."""
@@ -96,6 +121,8 @@ class Reply:
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         self.status = status
+        if REQUEST_ID.fullmatch(self.request_id):
+            headers = {**headers, REQUEST_ID_HEADER: self.request_id}
         lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
 

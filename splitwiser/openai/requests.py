@@ -1,10 +1,15 @@
 """Owns the way of OpenAI's requests into the protocol's: what a caller leaves out stays unset, for intake."""
 
+from typing import Any
+
 from splitwiser.errors import InvalidRequest, Unsupported
 from splitwiser.openai.schema import ChatBody, CompletionBody, GenerationBody
 from splitwiser.openai.structure import structured_output
 from splitwiser.text.chat_template import ChatTemplate
 from splitwiser.v1 import inference_pb2, sampling_pb2
+
+MAX_ID_DIGITS = 10
+"""Of 2**32 - 1."""
 
 
 def completion_request(body: CompletionBody) -> inference_pb2.GenerateRequest:
@@ -31,7 +36,7 @@ def chat_request(body: ChatBody, template: ChatTemplate | None) -> inference_pb2
     longest = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     request = _request(body, longest, _chat_logprobs(body))
     begins = body.add_generation_prompt is not False
-    request.text = template.render(body.messages, add_generation_prompt=begins, **(body.chat_template_kwargs or {}))
+    request.text = template.render(body.messages, add_generation_prompt=begins, **_template_names(body))
     # The template has put them in.
     request.add_special_tokens = bool(body.add_special_tokens)
     return request
@@ -52,6 +57,14 @@ def _token_ids(prompt: list[int]) -> list[int]:
     return prompt
 
 
+def _template_names(body: ChatBody) -> dict[str, Any]:
+    names = body.chat_template_kwargs or {}
+    if twice := names.keys() & {"messages", "add_generation_prompt"}:
+        cause = f"has {min(twice)}, a field of the request"
+        raise InvalidRequest(cause, field="chat_template_kwargs", help="send it beside chat_template_kwargs")
+    return names
+
+
 def _chat_logprobs(body: ChatBody) -> int | None:
     if body.logprobs:
         return body.top_logprobs or 0
@@ -62,10 +75,15 @@ def _chat_logprobs(body: ChatBody) -> int | None:
 
 def _biases(body: GenerationBody) -> list[sampling_pb2.LogitBias]:
     biases = body.logit_bias or {}
-    wrong = next((name for name in biases if not (name.isascii() and name.isdigit() and int(name) < 2**32)), None)
+    wrong = next((name for name in biases if not _is_token_id(name)), None)
     if wrong is not None:
         raise InvalidRequest(f"{wrong[:50]!r} is no token id", field="logit_bias", help="use token ids as keys")
     return [sampling_pb2.LogitBias(token_id=int(name), bias=bias) for name, bias in biases.items()]
+
+
+def _is_token_id(name: str) -> bool:
+    # Python reads no number of thousands of digits.
+    return name.isascii() and name.isdigit() and len(name) <= MAX_ID_DIGITS and int(name) < 2**32
 
 
 def _request(body: GenerationBody, max_tokens: int | None, logprobs: int | None) -> inference_pb2.GenerateRequest:

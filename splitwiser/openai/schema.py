@@ -7,6 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from splitwiser.errors import InvalidRequest
 
 Model = TypeVar("Model", bound="GenerationBody")
+Item = TypeVar("Item")
+Many = Annotated[list[Item], Field(fail_fast=True)]
+"""A list whose first wrong item ends its check: only one is told, and a body may hold millions."""
 
 
 def _only(neutral: object, why: str) -> AfterValidator:
@@ -53,7 +56,7 @@ class StructuredOutputs(BaseModel):
     json_: Annotated[dict[str, Any] | str | None, Field(alias="json")] = None
     json_object: bool | None = None
     regex: str | None = None
-    choice: list[str] | None = None
+    choice: Many[str] | None = None
     grammar: str | None = None
 
 
@@ -78,8 +81,8 @@ class GenerationBody(BaseModel):
     top_k: Annotated[int, Field(ge=-1, lt=2**32)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     max_tokens: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    stop: str | list[str] | None = None
-    stop_token_ids: list[Annotated[int, Field(ge=0, lt=2**32)]] | None = None
+    stop: str | Many[str] | None = None
+    stop_token_ids: Many[Annotated[int, Field(ge=0, lt=2**32)]] | None = None
     ignore_eos: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -89,7 +92,7 @@ class GenerationBody(BaseModel):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
-    bad_words: list[str] | None = None
+    bad_words: Many[str] | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
@@ -110,7 +113,7 @@ class GenerationBody(BaseModel):
 class CompletionBody(GenerationBody):
     """Of POST /v1/completions. prompt: text or token ids; a list may hold one of them."""
 
-    prompt: str | list[int] | list[str] | list[list[int]]
+    prompt: str | Many[int] | Many[str] | Many[Many[int]]
     logprobs: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     best_of: Annotated[int | None, _only(1, "only one choice is generated")] = None
     echo: Annotated[bool | None, _only(False, "the prompt is not repeated in the answer")] = None
@@ -120,7 +123,7 @@ class CompletionBody(GenerationBody):
 class ChatBody(GenerationBody):
     """Of POST /v1/chat/completions. A message is handed to the model's chat template as it is."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    messages: Annotated[Many[dict[str, Any]], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     add_generation_prompt: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
@@ -130,7 +133,7 @@ class ChatBody(GenerationBody):
     functions: Annotated[list[Any] | None, _NO_TOOLS] = None
     tool_choice: Annotated[Any, _only("none", "tools are not supported")] = None
     parallel_tool_calls: Ignored = None
-    modalities: Annotated[list[str] | None, _only(["text"], "answers are text")] = None
+    modalities: Annotated[Many[str] | None, _only(["text"], "answers are text")] = None
 
 
 def parse(kind: type[Model], body: bytes) -> Model:

@@ -12,12 +12,15 @@ import uvicorn
 from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.schema import TlsSettings
 from splitwiser.errors import StartupError
+from splitwiser.openai.exchange import bounded
 from splitwiser.routing.tasks import cancel_and_wait
 from splitwiser.rpc.tls import follow_files
 
 KEEP_ALIVE_S = 75
 """Longer than clients keep an idle connection, so that they, not the server, end it."""
 BACKLOG = 2048
+TOLD_BYTES = 64 << 10
+"""Headers that are too long by no more are read all the same, so that their sender is told what is wrong with them."""
 
 
 class HttpServer(uvicorn.Server):
@@ -33,10 +36,12 @@ class HttpServer(uvicorn.Server):
         """Leave signals to the process."""
         yield
 
-    def renew_certificate(self) -> None:
-        """Show the files' certificate of now in the handshakes that follow."""
-        if self.config.ssl and self.config.ssl_certfile:
-            self.config.ssl.load_cert_chain(self.config.ssl_certfile, self.config.ssl_keyfile)
+    def renew_certificate(self, tls: TlsSettings) -> None:
+        """Go by the files of now in the handshakes that follow."""
+        if self.config.ssl:
+            renewed = _context(tls)
+            # Into the listener's own context a CA can be put, but not taken out of it again.
+            self.config.ssl.sni_callback = lambda connection, *_: setattr(connection, "context", renewed)
 
     async def drain(self, grace_s: float) -> None:
         """Accept nothing new, give requests in flight grace_s to end, then cancel them."""
@@ -55,7 +60,7 @@ async def serve_http(
     """
     listener = _bind(address)
     config = uvicorn.Config(
-        _parting(app, serving),
+        _parting(bounded(app, max_header_bytes), serving),
         http="h11",
         ws="none",
         lifespan="off",
@@ -65,21 +70,27 @@ async def serve_http(
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
-        h11_max_incomplete_event_size=max_header_bytes,
-        ssl_certfile=tls.cert_file or None,
-        ssl_keyfile=tls.key_file or None,
-        ssl_ca_certs=tls.ca_file or None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls.ca_file else ssl.CERT_NONE,
+        h11_max_incomplete_event_size=max_header_bytes + TOLD_BYTES,
+        ssl_context_factory=(lambda *_: _context(tls)) if tls.cert_file else None,
     )
     server = HttpServer(config, f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}")
     running = asyncio.create_task(_serve(server, listener))
-    renewing = asyncio.create_task(follow_files(tls, server.renew_certificate))
+    renewing = asyncio.create_task(follow_files(tls, lambda: server.renew_certificate(tls)))
     try:
         yield server
     finally:
         await server.drain(0)
         await running
         await cancel_and_wait(renewing)
+
+
+def _context(tls: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    if tls.ca_file:
+        context.load_verify_locations(tls.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _parting(app: Any, serving: Callable[[], bool]) -> Any:

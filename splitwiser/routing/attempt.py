@@ -5,7 +5,7 @@ tokens may overtake prefill's on the way to here; they then wait for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,10 +26,14 @@ CALLS = 4
 
 
 class Attempt:
-    """Use as `async with Attempt(...)`: leaving stops what still runs in decode."""
+    """Use as `async with Attempt(...)`: leaving stops what still runs in decode.
 
-    def __init__(self, journey: Journey, decode: Places[DecodeWorker]) -> None:
+    on_first is told how many seconds the prefill worker took to its token, its own queue included.
+    """
+
+    def __init__(self, journey: Journey, decode: Places[DecodeWorker], on_first: Callable[[float], None]) -> None:
         self._journey = journey
+        self._on_first = on_first
         self._first_index = journey.first_index
         self._call = DecodeCall(journey, decode, self._take)
         self._promised: asyncio.Future[kv_pb2.KvPromise] = asyncio.get_running_loop().create_future()
@@ -87,8 +91,10 @@ class Attempt:
         if not (self._first.is_set() and self._promised.done() and isinstance(error, SplitwiserError)):
             return False
         token = asyncio.create_task(self._decodes.wait())
-        await asyncio.wait({self._decoding, token}, return_when=asyncio.FIRST_COMPLETED)
-        token.cancel()
+        try:
+            await asyncio.wait({self._decoding, token}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_and_wait(token)
         return not (self._decoding.done() and isinstance(self._decoding.exception(), StaleHandle))
 
     async def _read(self, events: AsyncIterator[Any]) -> Outcome | None:
@@ -108,10 +114,11 @@ class Attempt:
 
     def _take_first(self, first: prefill_pb2.FirstToken) -> Outcome | None:
         journey = self._journey
+        self._on_first((first.queue_ms + first.prefill_ms) / 1e3)
         if not journey.tokens.count:
             journey.times.prefill_queue_ms, journey.times.prefill_ms = first.queue_ms, first.prefill_ms
             journey.cached_tokens, journey.loaded_tokens = first.cached_tokens, first.loaded_tokens
-        journey.take_first(self._first_index, first)
+        journey.take_first(first)
         self._first.set()
         for token_id, logprobs in self._early:
             journey.tokens.push(token_id, logprobs)

@@ -64,7 +64,6 @@ class Generation:
 
     async def _write_end(self, write: Write, outcome: Outcome | None, echo_timings: bool) -> FinishReason:
         times = self._journey.times
-        self._metrics.left_queue(times.queue_ms / 1e3)
         times.total_ms = (time.perf_counter() - self._arrived_s) * 1e3
         cached, loaded = self._journey.cached_tokens, self._journey.loaded_tokens
         last, reason = self._answer.end(outcome, times if echo_timings else None, cached, loaded)

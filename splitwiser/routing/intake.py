@@ -29,6 +29,11 @@ class Limits:
     """What the pool can hold for one request, prompt and completion together."""
 
 
+def new_request_id() -> str:
+    """For a caller who has none."""
+    return uuid.uuid4().hex
+
+
 class Intake:
     """Turns the wire's request into a RoutedRequest, or says what is wrong with it."""
 
@@ -42,7 +47,7 @@ class Intake:
     def request_id(self, proto: inference_pb2.GenerateRequest) -> str:
         """The caller's id, or a new one."""
         if not proto.request_id:
-            return uuid.uuid4().hex
+            return new_request_id()
         if not REQUEST_ID.fullmatch(proto.request_id):
             raise InvalidRequest(
                 "has characters or a length that are not allowed",

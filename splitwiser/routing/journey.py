@@ -27,15 +27,13 @@ class Journey:
     def first_index(self) -> int:
         """Number of the next token that prefill is to yield.
 
-        Token 0 alone is sampled again rather than put in: an engine that draws by the order of draws then goes on as if
-        nothing had been lost.
+        Those that the client has, token 0 alone as well, go in with the prompt: drawn again they might be others.
         """
-        return self.tokens.count if self.tokens.count > 1 else 0
+        return self.tokens.count
 
-    def take_first(self, index: int, first: prefill_pb2.FirstToken) -> None:
-        """Push prefill's token, which is number index, unless the client has it already."""
-        if index == self.tokens.count:
-            self.tokens.push(first.token_id, first.logprobs if first.HasField("logprobs") else None)
+    def take_first(self, first: prefill_pb2.FirstToken) -> None:
+        """Push prefill's token."""
+        self.tokens.push(first.token_id, first.logprobs if first.HasField("logprobs") else None)
 
     def ended(self) -> Outcome | None:
         """How the request ended if its last token is there already, and only the answer was lost."""

@@ -51,9 +51,8 @@ class Pipeline:
     async def run(self, journey: Journey) -> Outcome:
         """Push every token of the request and return how it ended.
 
-        A lost worker costs another prefill, not the request: of the prompt alone before the first decoded token, of the
-        prompt and all tokens so far after it. So does giving way, as often as it is asked for. Cancelling stops the
-        work in both phases.
+        A lost worker costs another prefill, not the request: of the prompt and of the tokens that the client has. So
+        does giving way, as often as it is asked for. Cancelling stops the work in both phases.
         """
         losses = 0
         for attempt in count():
@@ -65,7 +64,7 @@ class Pipeline:
                 if isinstance(error, GaveWay):
                     self._metrics.gave_way()
                     continue
-                if journey.first_index and not self._resumes:
+                if journey.tokens.count > 1 and not self._resumes:
                     raise _lost_in_mid_stream(journey) from error
                 if losses == self._retries:
                     raise
@@ -84,21 +83,22 @@ class Pipeline:
 
     async def _run(self, journey: Journey, *, admitted: bool) -> Outcome:
         waiting_since_ns = time.time_ns()
-        message = _prefill_request(journey.request, journey.tokens.token_ids[: journey.first_index])
-        async with Attempt(journey, self._decode) as attempt:
+        message = _prefill_request(journey.request, journey.tokens.token_ids)
+        async with Attempt(journey, self._decode, self._prefill.first_token) as attempt:
             async with (
                 self._prefill.place(journey.request, admitted=admitted) as worker,
                 doubting(worker),
                 open_stream(worker.stub.Prefill, message, timeout_s=journey.deadline.remaining_s()) as events,
             ):
-                self._record_queue(journey, waiting_since_ns)
+                self._record_queue(journey, waiting_since_ns, admitted=admitted)
                 outcome = await attempt.follow(events)
             return outcome or await attempt.decoded()
 
-    def _record_queue(self, journey: Journey, since_ns: int) -> None:
+    def _record_queue(self, journey: Journey, since_ns: int, *, admitted: bool) -> None:
         now_ns = time.time_ns()
-        if not journey.tokens.count:
+        if not admitted:
             journey.times.queue_ms = (now_ns - since_ns) / 1e6
+            self._metrics.left_queue(journey.times.queue_ms / 1e3)
         attributes = {names.REQUEST_ID: journey.request.request_id}
         self._tracing.record(names.QUEUE, since_ns, now_ns, attributes=attributes)
 

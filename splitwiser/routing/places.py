@@ -79,7 +79,7 @@ class Places(Generic[Worker]):
         self._max_waiting = max_waiting
         self._line: list[tuple[bool, int, int, Waiting[Worker]]] = []
         self._arrivals = count()
-        self._mean_stay_s = 0.1
+        self._mean_stay_s = self._mean_ttft_s = 0.1
 
     @property
     def waiting_count(self) -> int:
@@ -117,6 +117,10 @@ class Places(Generic[Worker]):
             self._mean_stay_s += EWMA_WEIGHT * (stay_s - self._mean_stay_s)
             self._leave(worker)
 
+    def first_token(self, ttft_s: float) -> None:
+        """A request had its first token so long after it sat down. It may stay on, and wait for the other phase."""
+        self._mean_ttft_s += EWMA_WEIGHT * (ttft_s - self._mean_ttft_s)
+
     def serve_line(self) -> None:
         """Seat whoever can be seated; call when a worker becomes available."""
         while self._line and (worker := self._least_loaded()):
@@ -149,7 +153,7 @@ class Places(Generic[Worker]):
             raise
 
     def _entry(self, waiting: Waiting[Worker], now_s: float) -> tuple[bool, int, int, Waiting[Worker]]:
-        rank = self._policy(waiting.request, now_s - waiting.since_s + self._mean_stay_s)
+        rank = self._policy(waiting.request, now_s - waiting.since_s + self._mean_ttft_s)
         return not waiting.admitted, rank, waiting.arrival, waiting
 
     def _next(self) -> Waiting[Worker]:

@@ -12,13 +12,21 @@ from splitwiser.errors import SplitwiserError, class_of
 
 DOMAIN = "splitwiser"
 DETAILS_KEY = "grpc-status-details-bin"
+MAX_CAUSE_BYTES = 1024
+"""A cause goes along three times, escaped. Of metadata beyond 8 KiB gRPC may drop all, the status with it."""
 
 
 async def abort(context: "grpc.aio.ServicerContext[object, object]", error: SplitwiserError) -> NoReturn:
     """End the call with the error's status; google.rpc details carry its reason, help, field and retry time."""
+    error.cause = _clipped(error.cause)
     details = encode(error).SerializeToString()
     await context.abort(grpc.StatusCode[error.status], error.cause, ((DETAILS_KEY, details),))
     raise AssertionError("abort returned")
+
+
+def _clipped(cause: str) -> str:
+    content = cause.encode()
+    return cause if len(content) <= MAX_CAUSE_BYTES else content[:MAX_CAUSE_BYTES].decode(errors="ignore") + "..."
 
 
 def encode(error: SplitwiserError) -> status_pb2.Status:

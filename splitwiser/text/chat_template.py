@@ -35,7 +35,7 @@ class ChatTemplate:
         environment.globals |= {"raise_exception": _refuse, "strftime_now": _now, **(special_tokens or {})}
         self._template = environment.from_string(source)
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **names: Any) -> str:
+    def render(self, messages: Sequence[Message], /, *, add_generation_prompt: bool = True, **names: Any) -> str:
         """The prompt's text, special tokens included. names: for the template. Raises InvalidRequest."""
         flat = [_flat(message, place) for place, message in enumerate(messages)]
         try:

@@ -32,7 +32,11 @@ def _load(files: ModelFiles) -> tokenizers.Tokenizer:
     if vocab and merges:
         config = files.find("tokenizer_config.json")
         return _from_pair(vocab, merges, files.read_json(config) if config else {})
-    return tokenizers.Tokenizer.from_file(str(path or files.require("tokenizer.json")))
+    tokenizer = tokenizers.Tokenizer.from_file(str(path or files.require("tokenizer.json")))
+    # Saved with it by whoever trained the model: they would cut or pad every prompt.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _from_pair(vocab: Path, merges: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:

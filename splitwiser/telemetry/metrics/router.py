@@ -31,7 +31,7 @@ class RouterMetrics(WorkerMetrics):
         self._gave_way.inc()
 
     def left_queue(self, seconds: float) -> None:
-        """A request was given to a prefill worker after waiting this long."""
+        """A request was given to a prefill worker, for the first time, after waiting this long."""
         self._queue.observe(seconds)
 
     def first_tokens(self, count: int, seconds: float) -> None:
@@ -52,5 +52,5 @@ class RouterMetrics(WorkerMetrics):
         self._prompt_tokens.inc(prompt_tokens)
 
     def http_answered(self, path: str, status: int) -> None:
-        """An HTTP request ended. path: of the route; status 499: the caller left before the answer began."""
+        """An HTTP request ended. path: of the route; status 499: the caller left before the answer's end."""
         self._http.labels(path, str(status)).inc()

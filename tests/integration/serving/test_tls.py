@@ -58,7 +58,7 @@ async def test_a_release_over_tls_serves_grpc_and_http(pods: Pods, tls: TlsSetti
         answer = [message async for message in client.generate(request, timeout_s=60)]
     assert sum(len(message.token_ids) for message in answer) == 20
     assert not await is_serving(router.address)
-    assert await is_serving(router.address, tls)
+    assert await is_serving(router.address, tls, timeout_s=PATIENCE_S)
     context = ssl.create_default_context(cafile=tls.ca_file)
     with pytest.raises(httpx2.HTTPError):
         async with httpx2.AsyncClient(verify=context) as stranger:

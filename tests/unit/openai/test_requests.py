@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from splitwiser.engine.base import StopRule
 from splitwiser.engine.offers import require_offered
@@ -61,6 +62,7 @@ def test_structured_output_by_either_name(fields: dict[str, Any], output: Struct
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"logit_bias": {"fox": 1}}, "logit_bias"),
         ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"1" * 5000: 1}}, "logit_bias"),
         ({"presence_penalty": "much"}, "presence_penalty"),
         ({"bad_words": [1]}, "bad_words"),
     ],
@@ -69,6 +71,30 @@ def test_a_wish_that_is_none_is_refused(fields: dict[str, Any], field: str) -> N
     with pytest.raises(InvalidRequest) as caught:
         completion(**fields)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (CompletionBody, {"prompt": [0, *[[]] * 1000]}),
+        (CompletionBody, {"prompt": [[[]]] * 1000}),
+        (CompletionBody, {"prompt": "x", "stop": [1] * 1000}),
+        (CompletionBody, {"prompt": "x", "stop_token_ids": [-1] * 1000}),
+        (CompletionBody, {"prompt": "x", "bad_words": [1] * 1000}),
+        (CompletionBody, {"prompt": "x", "structured_outputs": {"choice": [1] * 1000}}),
+        (ChatBody, {"messages": [1] * 1000}),
+        (ChatBody, {"messages": MESSAGES, "modalities": [1] * 1000}),
+    ],
+)
+def test_a_body_of_nothing_but_mistakes_costs_no_more_than_a_right_one(
+    kind: type[ChatBody | CompletionBody], fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate_json(json.dumps(fields))
+    assert caught.value.error_count() < 10
+    with pytest.raises(InvalidRequest) as told:
+        parse(kind, json.dumps(fields).encode())
+    assert told.value.field == list(fields)[-1]
 
 
 def test_log_probabilities_of_both_forms() -> None:
@@ -106,6 +132,20 @@ def test_what_is_left_out_stays_unset() -> None:
 def test_a_chats_text_has_its_special_tokens() -> None:
     request = chat(max_tokens=3, max_completion_tokens=5)
     assert (request.text, request.add_special_tokens, request.stop.max_tokens) == ("user: Hi\nassistant:", False, 5)
+
+
+def test_the_template_gets_the_callers_names() -> None:
+    body = parse(
+        ChatBody, json.dumps({"messages": MESSAGES, "chat_template_kwargs": {"self": 1, "mood": "glad"}}).encode()
+    )
+    assert chat_request(body, ChatTemplate("{{ mood }}")).text == "glad"
+
+
+@pytest.mark.parametrize("name", ["messages", "add_generation_prompt"])
+def test_what_the_template_gets_from_fields_is_not_said_twice(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=name) as caught:
+        chat(chat_template_kwargs={name: []})
+    assert caught.value.field == "chat_template_kwargs"
 
 
 def test_a_model_without_a_template_answers_no_chat() -> None:

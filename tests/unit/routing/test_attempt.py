@@ -85,7 +85,7 @@ async def outcome_of(
         return decode
 
     monkeypatch.setattr(attempt_module, "DecodeCall", call)
-    async with asyncio.timeout(60), Attempt(journey, None) as attempt:  # type: ignore[arg-type]
+    async with asyncio.timeout(60), Attempt(journey, None, lambda _: None) as attempt:  # type: ignore[arg-type]
         return await attempt.follow(prefill(script)) or await attempt.decoded()
 
 
@@ -165,6 +165,18 @@ async def test_a_prefill_worker_that_is_lost_after_the_claim_disturbs_nobody(
     decode = DecodeScript([11, late, 12])
     assert await outcome_of(journey, [PROMISED, FIRST, LOST], decode, monkeypatch) == DONE
     assert journey.tokens.token_ids == [10, 11, 12]
+
+
+async def test_a_caller_who_leaves_while_decode_is_asked_leaves_no_task(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = DecodeScript([asyncio.Event()])
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(outcome_of(journey, [PROMISED, FIRST, decode.called, LOST], decode, monkeypatch))
+    await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.wait({running})
+    assert asyncio.all_tasks() == before
 
 
 async def test_what_prefill_failed_with_is_told_rather_than_the_broken_promise(

@@ -80,6 +80,28 @@ async def test_whoever_is_late_already_waits_for_those_who_are_not(monkeypatch: 
     assert order == ["in time", "in time too", "late", "late too"]
 
 
+async def test_the_wait_for_decode_makes_nobody_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    places, order, clock_s = places_of(seats(1), policy=on_time(1.0)), list[str](), 100.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s)
+    for _ in range(30):
+        async with places.place(request("claimed late")):
+            places.first_token(0.05)
+            clock_s += 3.0
+
+    async def visit(name: str) -> None:
+        async with places.place(request(name)):
+            order.append(name)
+
+    async with places.place(request("occupant")):
+        late = asyncio.create_task(visit("late"))
+        await asyncio.sleep(0)
+        clock_s += 1.1
+        other = asyncio.create_task(visit("in time"))
+        await asyncio.sleep(0)
+    await asyncio.gather(late, other)
+    assert order == ["in time", "late"]
+
+
 async def test_who_lost_a_worker_is_never_turned_away_and_goes_first() -> None:
     places, order = places_of(seats(1), max_waiting=1), list[str]()
 

@@ -97,6 +97,20 @@ async def test_a_metadata_bomb_is_refused_with_its_size(server: Server) -> None:
     assert error.field == "metadata"
 
 
+class Refusing(inference_pb2_grpc.InferenceServiceServicer):
+    """Has much to say against a request."""
+
+    async def Tokenize(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise InvalidRequest("é" * 20_000, field="text", help="shorten it")
+
+
+async def test_an_error_that_says_too_much_reaches_its_caller_all_the_same(tmp_path: Path) -> None:
+    async with serve(f"unix:{tmp_path}/refusing.sock", [service(Refusing())]) as server:
+        error = await refusal(server.address, TOKENIZE, b"")
+    assert isinstance(error, InvalidRequest)
+    assert (error.field, error.help, error.cause[:100]) == ("text", "shorten it", "é" * 100)
+
+
 async def test_a_full_method_refuses_while_health_goes_on(server: Server, echo: Echo) -> None:
     async with Client(server.address) as client, open_channel(server.address) as channel:
         first = asyncio.create_task(client.tokenize("abc"))

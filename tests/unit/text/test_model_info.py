@@ -47,6 +47,16 @@ def test_a_folder_is_read_without_torch(folder: Path) -> None:
     assert tokenizer.decode(tokenizer.encode("hello")) == "hello"
 
 
+def test_no_prompt_is_cut_or_padded_as_in_training(folder: Path) -> None:
+    tokenizer = byte_level()
+    whole = tokenizer.encode("the quick brown fox").ids
+    for length in (2, 2 * len(whole)):
+        tokenizer.enable_truncation(length)
+        tokenizer.enable_padding(length=length)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        assert load_model(settings_for(str(folder)))[1].encode("the quick brown fox") == whole
+
+
 @pytest.mark.parametrize(
     ("config", "length"),
     [
