@@ -51,5 +51,5 @@ async def serve(launch: Launch, stop: asyncio.Event, load: Load = load_model) ->
             ),
         )
         background = [tier.run(metrics.saved)] if tier else []
-        background += [follower.run()] if follower else []
+        background += [follower.run(lambda: engine.running_count + engine.waiting_count)] if follower else []
         await serve_worker(launch, worker, engine, service, reports.metrics_port, stop, *background)

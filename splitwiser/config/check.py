@@ -111,6 +111,9 @@ def _single(settings: Settings) -> Found:
     if settings.engine.kind == "vllm":
         remedy = "compare with one unsplit vLLM, or give --engine transformers"
         yield "gpu.sharing", "single", "a vllm engine runs one phase for each process", remedy
+    if itl_target_ms := settings.prefill.itl_target_ms:
+        cause = "with gpu.sharing=single the phases take turns, so no step of decode takes longer for a prompt"
+        yield "prefill.itl_target_ms", itl_target_ms, cause, "leave it at 0, or set gpu.sharing=mps"
     for phase, workers in (("prefill", settings.prefill.workers), ("decode", settings.decode.workers)):
         if workers > 1:
             yield f"{phase}.workers", workers, "gpu.sharing=single is one process", "leave it at 1"

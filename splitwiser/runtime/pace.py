@@ -79,8 +79,11 @@ class PaceFollower:
         self._gate().close()
         self._stepped.set()
 
-    async def run(self) -> None:
-        """After each step open the gate once no decode worker is behind, and soon in any case, until cancelled."""
+    async def run(self, prompts: Callable[[], int]) -> None:
+        """After each step open the gate once no decode worker is behind, and soon in any case, until cancelled.
+
+        prompts: how many there are; without any, nothing was paused.
+        """
         while True:
             await self._stepped.wait()
             self._stepped.clear()
@@ -88,5 +91,6 @@ class PaceFollower:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_PAUSE * self._took_s):
                     await self._store.caught_up()
-            self._paused(time.monotonic() - since_s)
+            if prompts():
+                self._paused(time.monotonic() - since_s)
             self._gate().open()

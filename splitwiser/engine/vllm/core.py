@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
 from vllm.v1.engine import EngineCoreOutput
 from vllm.v1.engine.core import EngineCore
 from vllm.v1.request import Request
@@ -68,16 +70,20 @@ class Core:
         return bool(self._core.vllm_config.use_v2_model_runner)
 
     async def turn(
-        self, admissions: Sequence[Admission], grown: Mapping[str, Sequence[int]], aborted: Sequence[str]
+        self, admissions: Sequence[Admission], grown: Mapping[str, Sequence[int]], aborted: Sequence[str], *, step: bool
     ) -> Turn:
-        """Let requests in, give more pages to some, take some out, and do a step.
+        """Let requests in, give more pages to some, take some out, and do a step if there is to be one.
 
         An aborted request ends without an output.
         """
-        return await self._thread.run(lambda: self._turn(admissions, grown, aborted))
+        return await self._thread.run(lambda: self._turn(admissions, grown, aborted, step))
+
+    async def settle(self) -> None:
+        """Wait until nothing on the device writes to a page any more."""
+        await self._thread.run(_settle)
 
     def _turn(
-        self, admissions: Sequence[Admission], grown: Mapping[str, Sequence[int]], aborted: Sequence[str]
+        self, admissions: Sequence[Admission], grown: Mapping[str, Sequence[int]], aborted: Sequence[str], step: bool
     ) -> Turn:
         for admission in admissions:
             self._scheduler.admit(admission.request, admission.pages, admission.computed_tokens)
@@ -88,7 +94,7 @@ class Core:
         self._scheduler.step_tokens = {}
         # A step that is scheduled while another runs starts when that one ends.
         start_ns, started = self._step_start or (time.time_ns(), time.monotonic_ns())
-        outputs, _ = self._core.step_fn()
+        outputs = self._core.step_fn()[0] if step else None
         ended = time.monotonic_ns()
         end_ns = start_ns + ended - started
         in_flight = bool(self._core.batch_queue)
@@ -101,3 +107,11 @@ class Core:
             self._scheduler.take_returned(),
             self._scheduler.has_requests() or in_flight,
         )
+
+
+def _settle() -> None:
+    # Whatever steps vLLM has in its queue, this thread has put all their kernels into its stream.
+    if torch.cuda.is_initialized():
+        # A device that has failed computes no more.
+        with suppress(RuntimeError):
+            torch.cuda.current_stream().synchronize()

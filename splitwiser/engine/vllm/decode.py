@@ -9,6 +9,7 @@ from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, FinishReaso
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
+from splitwiser.engine.vllm.grammar import contradiction
 from splitwiser.engine.vllm.logprobs import token_logprobs
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
 from splitwiser.engine.vllm.requests import make_request
@@ -98,7 +99,8 @@ class VllmDecodeEngine(DecodeEngine):
         member = Member(job.request_id, admission, generation.take_step, generation.end, job.pages)
         self._loop.add(member)
         decoded = await settled(generation.outcome, partial(self._loop.abort, member))
-        assert decoded is not None, "only a cancelled request ends without a result"
+        if decoded is None:
+            raise contradiction()
         return decoded
 
     def _admission(self, job: DecodeJob) -> Admission:

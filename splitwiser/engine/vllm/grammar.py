@@ -2,6 +2,8 @@
 
 vLLM compiles while a request waits in its scheduler, and always from the beginning. Here a request's grammar crosses
 the hand-off: decode's one has taken token 0 in before it masks its first step.
+
+And the end of a request whose other wishes leave no token that its grammar allows: vLLM then draws one that is masked.
 """
 
 import asyncio
@@ -68,3 +70,20 @@ class Grammars:
                     self._config, tokenizer=tokenizer, vocab_size=model.get_vocab_size()
                 )
             return self._manager.backend
+
+
+def is_forbidden(request: Request) -> bool:
+    """Whether another wish than the grammar forbids the token that was drawn last."""
+    output, params = request.output_token_ids, request.sampling_params
+    assert params is not None
+    is_early_stop = len(output) <= params.min_tokens and output[-1] in params.all_stop_token_ids
+    return is_early_stop or any(output[-len(word) :] == word for word in params.bad_words_token_ids)
+
+
+def contradiction() -> InvalidRequest:
+    """What a request ends with that has drawn a token which it forbids: it had no other left."""
+    return InvalidRequest(
+        "its other wishes forbid every token that it allows next",
+        field="sampling.structured_output",
+        help="give up bad_words or min_tokens, or let the structured output go on without what they forbid",
+    )

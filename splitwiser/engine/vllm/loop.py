@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from vllm.v1.engine import EngineCoreOutput
 from vllm.v1.outputs import LogprobsLists
 
 from splitwiser.engine.base import FinishReason, StepObserver, StepSpan
@@ -62,7 +63,7 @@ class CoreLoop:
         self._core = core
         self._observer = observer
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._busy = False
         self._entering: list[Member] = []
         self._leaving: list[str] = []
         self._members: dict[str, Member] = {}
@@ -90,7 +91,7 @@ class CoreLoop:
             self._wake.set()
 
     async def run(self) -> None:
-        """Loop until cancelled or broken. Either way no turn is in flight when this ends."""
+        """Loop until cancelled or broken. Either way nothing writes to a page when this ends."""
         try:
             await settled(asyncio.ensure_future(self._turns()), self._stop)
         except BaseException as error:
@@ -98,19 +99,27 @@ class CoreLoop:
             raise
 
     async def _turns(self) -> None:
-        busy = False
-        while not self._stopping:
-            if not (self.gate.is_open and (busy or self._entering or self._leaving)):
-                await self._wake.wait()
-                self._wake.clear()
-                continue
-            entering, self._entering = self._entering, []
-            leaving, self._leaving = self._leaving, []
-            grown = self._grown()
+        try:
+            while not self._stopping:
+                # Who leaves does not wait for the gate: that turn has no step then.
+                if self._leaving or (self.gate.is_open and (self._busy or self._entering)):
+                    await self._turn()
+                else:
+                    await self._wake.wait()
+                    self._wake.clear()
+        finally:
+            # A step may have been launched ahead, and whoever is told of the end gives its pages away.
             with self.steps.step():
-                turn = await self._core.turn([member.admission for member in entering], grown, leaving)
-            busy = turn.busy
-            self._tell(turn)
+                await self._core.settle()
+
+    async def _turn(self) -> None:
+        entering, self._entering = self._entering, []
+        leaving, self._leaving = self._leaving, []
+        admissions, grown = [member.admission for member in entering], self._grown()
+        with self.steps.step():
+            turn = await self._core.turn(admissions, grown, leaving, step=self.gate.is_open)
+        self._busy = turn.busy
+        self._tell(turn)
 
     def _grown(self) -> dict[str, Sequence[int]]:
         """By request id, pages that have come since the last turn."""
@@ -128,13 +137,11 @@ class CoreLoop:
             member = self._members[request_id]
             names.append(member.name)
             output = outputs.get(request_id)
-            token_ids = output.new_token_ids if output else ()
             if member.finished:
                 # A step that was scheduled before its last token was known, for nothing.
                 continue
             member.finished = output is not None and output.finished
-            logprobs = output.new_logprobs if output else None
-            member.on_step(Step(turn.time, tokens, token_ids, _finish_reason(output), logprobs))
+            member.on_step(_step(turn.time, tokens, output))
         for request_id in turn.returned:
             self._members.pop(request_id).on_returned()
         if names:
@@ -146,7 +153,11 @@ class CoreLoop:
         self._wake.set()
 
 
-def _finish_reason(output: object) -> FinishReason | None:
-    reason = getattr(output, "finish_reason", None)
+def _step(time: StepTime, tokens: int, output: EngineCoreOutput | None) -> Step:
+    reason = str(output.finish_reason) if output else ""
+    if output is None or reason == "error":
+        # The token of an error is one that the request forbids.
+        return Step(time, tokens, (), None)
     # An abort has no reason of ours: its caller has gone.
-    return {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}.get(str(reason))
+    finish_reason = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}.get(reason)
+    return Step(time, tokens, output.new_token_ids, finish_reason, output.new_logprobs)

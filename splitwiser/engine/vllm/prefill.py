@@ -12,6 +12,7 @@ from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, StepObs
 from splitwiser.engine.outcomes import resolve, settled
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
+from splitwiser.engine.vllm.grammar import contradiction
 from splitwiser.engine.vllm.logprobs import token_logprobs
 from splitwiser.engine.vllm.loop import CoreLoop, Member, Step
 from splitwiser.engine.vllm.requests import make_request
@@ -81,12 +82,14 @@ class VllmPrefillEngine(PrefillEngine):
         except BaseException:
             self._abandon(prompt)
             raise
-        assert prefilled is not None, "only a cancelled prompt ends without a result"
+        if prefilled is None:
+            raise contradiction()
         return prefilled
 
     def _admit(self) -> None:
-        # Strictly in order: a short prompt that overtook would keep a long one waiting for ever.
-        while self._waiting:
+        # Strictly in order: a short prompt that overtook would keep a long one waiting for ever. All that still wait
+        # have an outcome once the engine has ended.
+        while self._waiting and not self._waiting[0].outcome.done():
             job = self._waiting[0].job
             count = self.layout.pages_for(len(job.token_ids)) - len(job.shared)
             if not self.pages.can_allocate(count):
@@ -128,6 +131,8 @@ class VllmPrefillEngine(PrefillEngine):
         if prompt in self._waiting:
             self._waiting.remove(prompt)
             resolve(prompt.outcome, None)
+            # For those behind it there may be pages enough.
+            self._admit()
         elif prompt.member:
             self._loop.abort(prompt.member)
 

@@ -95,6 +95,36 @@ async def test_what_is_no_grammar_is_refused(stack: RunningStack, output: Struct
     await stack.assert_nothing_is_left()
 
 
+@pytest.mark.parametrize(
+    ("wishes", "stop", "allowed"),
+    [
+        ({"bad_words": ["y"]}, {}, ""),
+        ({"bad_words": ["e", "es"]}, {}, "y"),
+        ({}, {"min_tokens": 9}, "yes"),
+    ],
+    ids=["in prefill", "in decode", "at the end"],
+)
+async def test_wishes_that_leave_no_token_end_the_request_and_no_other_token_is_seen(
+    stack: RunningStack, wishes: dict[str, Any], stop: dict[str, Any], allowed: str
+) -> None:
+    output = StructuredOutput(choice=Choices(choices=["yes"]))
+    sampling = SamplingParams(temperature=0, structured_output=output, **wishes)
+    seen = ""
+
+    async def listen() -> None:
+        nonlocal seen
+        async with Client(stack.address) as client:
+            request = GenerateRequest(text="Say it: ", sampling=sampling, stop=StopConditions(max_tokens=20, **stop))
+            async for message in client.generate(request, timeout_s=60):
+                seen += message.text
+
+    with pytest.raises(errors.InvalidRequest, match="bad_words or min_tokens") as caught:
+        await listen()
+    assert (caught.value.field, seen) == ("sampling.structured_output", allowed)
+    assert await text_of(stack, output, 0) == "yes", "the engine goes on"
+    await stack.assert_nothing_is_left()
+
+
 async def test_log_probabilities_are_the_models_own(stack: RunningStack, tiny_llama: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM

@@ -84,7 +84,7 @@ async def test_decode_tells_changes_alone_and_that_nothing_runs_any_more() -> No
 async def test_the_gate_opens_when_decode_has_caught_up_and_after_the_longest_pause_in_any_case() -> None:
     store, gate, paused_s = Store(), StepGate(), list[float]()
     follower = PaceFollower(cast(StoreClient, store), lambda: gate, paused_s.append)
-    task = asyncio.create_task(follower.run())
+    task = asyncio.create_task(follower.run(lambda: 1))
     follower.observe("prefill", span(3_600_000), 1, ["a"])
     await asyncio.sleep(0.05)
     assert not gate.is_open
@@ -95,5 +95,22 @@ async def test_the_gate_opens_when_decode_has_caught_up_and_after_the_longest_pa
     assert not gate.is_open
     await until(lambda: gate.is_open)
     assert paused_s[1] >= LONGEST_PAUSE * 0.02
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_what_nobody_waited_for_is_no_pause() -> None:
+    """The gate is closed all the same: a prompt that came would be held back."""
+    store, gate, paused_s, prompts = Store(), StepGate(), list[float](), [0]
+    follower = PaceFollower(cast(StoreClient, store), lambda: gate, paused_s.append)
+    task = asyncio.create_task(follower.run(lambda: prompts[0]))
+    follower.observe("prefill", span(5), 1, ["a"])
+    assert not gate.is_open
+    await until(lambda: gate.is_open)
+    assert not paused_s
+    prompts[0] = 1
+    follower.observe("prefill", span(5), 1, ["b"])
+    await until(lambda: gate.is_open)
+    assert paused_s
     task.cancel()
     await asyncio.wait([task])
