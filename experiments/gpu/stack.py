@@ -153,7 +153,8 @@ async def start_again(settings: Settings, once: int, draw: random.Random) -> dic
 def starts_of(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The probes of the engine's starts, and their arguments, by what comes after third_process_start."""
     if settings.engine.kind == "vllm":
-        probed = ("experiments.gpu.vllm_startup", settings.model_dump_json())
+        # Without the password: every local user can read a process's arguments.
+        probed = ("experiments.gpu.vllm_startup", settings.model_dump_json(exclude={"redis"}))
         return {"": (*probed, "decode"), "_prefill": (*probed, "prefill")}
     return {"": ("experiments.gpu.startup", settings.engine.model)}
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 
 from rich import box
@@ -55,7 +56,8 @@ def show_comparison(a: Path, b: Path) -> None:
     results = read_result(a), read_result(b)
     table = Table("metric", "side", "point", "A", "B", "B / A", box=box.SIMPLE)
     for row in compare(*results):
-        words = f"x{row.ratio:.2f}{' (noise)' if row.noise else ''}"
+        mark = {True: " (noise)", False: "", None: " (no noise band)"}[row.noise]
+        words = "-" if isnan(row.ratio) else f"x{row.ratio:.2f}{mark}"
         table.add_row(row.metric, row.side, point_words(row.point), interval(row.a), interval(row.b), words)
     _console().print(table)
     for line in differences(*results):

@@ -6,7 +6,6 @@ import shlex
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 from splitwiser.bench.versions import versions
 from splitwiser.errors import StartupError
@@ -26,7 +25,7 @@ def empty_result(definition: Definition, *, quick: bool, endpoint: str) -> Resul
         experiment=definition.name,
         quick=quick,
         endpoint=endpoint,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=shlex.join(["splitwiser", *sys.argv[1:]]),
         started=now(),
         machine=_machine(),
         versions=versions(),

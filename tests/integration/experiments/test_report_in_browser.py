@@ -11,7 +11,7 @@ import pytest
 from splitwiser.experiments.report.figures import figures
 from splitwiser.experiments.report.page import write_report
 from splitwiser.experiments.result import Result
-from tests.unit.experiments.examples import mix_result, recovery_result, replay_result
+from tests.unit.experiments.examples import burst_result, mix_result, recovery_result, replay_result
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Of plotly's drawings: a line with a shape, a bar or mark with one, a heat map's image.
@@ -47,7 +47,7 @@ def drawn(document: str) -> dict[str, int]:
     return {name: sum(len(re.findall(mark, html)) for mark in MARKS) for name, html in found}
 
 
-@pytest.mark.parametrize("make", [replay_result, mix_result, recovery_result])
+@pytest.mark.parametrize("make", [replay_result, mix_result, recovery_result, burst_result])
 def test_no_picture_is_empty(tmp_path: Path, make: Callable[[], Result]) -> None:
     made = make()
     marks = drawn(page_after_scripts(write_report(made, tmp_path), tmp_path / "profile"))

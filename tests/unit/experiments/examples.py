@@ -7,7 +7,7 @@ from splitwiser.experiments.definition import Definition
 from splitwiser.experiments.goodput import add_goodput
 from splitwiser.experiments.machine import empty_result
 from splitwiser.experiments.nsight import DRAM, SM, TIME
-from splitwiser.experiments.result import Request, Result, Sample, Step
+from splitwiser.experiments.result import PhaseProfile, Request, Result, Sample, Step
 
 BURST: dict[str, Any] = {"kind": "burst", "prompt_tokens": [64], "output_tokens": [8], "batch": [1, 2]}
 REPLAY: dict[str, Any] = {
@@ -149,6 +149,23 @@ def recovery_result() -> Result:
         for fault in ("kill-decode", "kill-prefill")
     ]
     return result(samples, plan=plan, sides={"split": {"stack": "split"}}, reference="split")
+
+
+def burst_result() -> Result:
+    """A burst whose phases were profiled."""
+    points = [{"prompt_tokens": 64, "output_tokens": 8, "batch": batch} for batch in (1, 2)]
+    samples = [
+        sample(side, point=point, metrics={"total_s": 1.0, "tpot_p50_ms": 5.0}, steps=steps("decode", "decode-0"))
+        for side in ("one", "split")
+        for point in points
+    ]
+    made = result(samples)
+    made.profile = [
+        PhaseProfile(phase=phase, prompt_tokens=64, batch=batch, by="NVML", step_ms=3, sm_percent=share, dram_percent=9)
+        for batch in (1, 2)
+        for phase, share in (("prefill", 40), ("decode", 20))
+    ]
+    return made
 
 
 def ncu_table(*rows: str) -> str:

@@ -160,8 +160,22 @@ def test_a_comparison_tells_a_change_from_noise() -> None:
     )
     assert [row.noise for row in compare(a, b)] == [True]
     (row,) = compare(a, c)
-    assert not row.noise
+    assert row.noise is None, "nothing tells how far two runs of the same differ"
     assert row.ratio == pytest.approx(2.0)
+    for each in (a, c):
+        each.samples += [sample("one", turn, stage="aa", metrics={"total_s": 1 + 0.1 * turn}) for turn in range(2)]
+    assert [row.noise for row in compare(a, c)] == [False]
+
+
+def test_a_comparison_of_replays_begins_with_their_goodput() -> None:
+    a, b = result([], plan=REPLAY), result([], plan=REPLAY)
+    for made, edge in ((a, 2.0), (b, 4.0)):
+        made.samples = [replayed("one", rate, 20 if rate <= edge else 0) for rate in (1.0, 2.0, 4.0)]
+        add_goodput(made)
+    first = compare(a, b)[0]
+    assert (first.metric, first.side, first.point["share"]) == ("goodput_per_s", "one", 0.9)
+    assert first.a.value == pytest.approx(2.2)
+    assert first.b.value == 4.0
 
 
 def test_two_experiments_are_not_compared() -> None:
@@ -177,5 +191,6 @@ def test_two_experiments_are_not_compared() -> None:
 def test_what_else_differs_is_told() -> None:
     a, b = result([sample("one")]), result([sample("one")], repeats=5)
     b.versions = {**b.versions, "torch": "9.9"}
-    assert "the definitions differ" in differences(a, b)
+    b.definition["plan"]["requests"] = 7
+    assert "the definitions, in repeats, plan.requests" in differences(a, b)
     assert any(line.endswith("-> 9.9") for line in differences(a, b))

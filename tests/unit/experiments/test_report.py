@@ -5,13 +5,14 @@ from pathlib import Path
 from splitwiser.experiments.report.figures import figures
 from splitwiser.experiments.report.page import write_report
 from splitwiser.experiments.table import tables
-from tests.unit.experiments.examples import mix_result, recovery_result, replay_result, result, sample
+from tests.unit.experiments.examples import burst_result, mix_result, recovery_result, replay_result, result, sample
 
 
 def test_each_kind_has_its_pictures() -> None:
     assert {"goodput", "good-shares", "frontier", "timeline", "pages"} <= {name for name, _ in figures(replay_result())}
     assert {"share-map", "frontier", "metric-itl_p50_ms"} <= {name for name, _ in figures(mix_result())}
     assert {"recovery", "metric-ready_s"} <= {name for name, _ in figures(recovery_result())}
+    assert {"phases", "metric-total_s", "timeline"} <= {name for name, _ in figures(burst_result())}
 
 
 def test_the_timeline_has_both_sides_on_one_axis_and_the_busy_device_beneath() -> None:
