@@ -3,7 +3,7 @@
 vLLM compiles while a request waits in its scheduler, and always from the beginning. Here a request's grammar crosses
 the hand-off: decode's one has taken token 0 in before it masks its first step.
 
-And the end of a request whose other wishes leave no token that its grammar allows: vLLM then draws one that is masked.
+And the end of a request whose bad_words leave no token that its grammar allows: vLLM then draws one that is masked.
 """
 
 import asyncio
@@ -72,18 +72,10 @@ class Grammars:
             return self._manager.backend
 
 
-def is_forbidden(request: Request) -> bool:
-    """Whether another wish than the grammar forbids the token that was drawn last."""
-    output, params = request.output_token_ids, request.sampling_params
-    assert params is not None
-    is_early_stop = len(output) <= params.min_tokens and output[-1] in params.all_stop_token_ids
-    return is_early_stop or any(output[-len(word) :] == word for word in params.bad_words_token_ids)
-
-
 def contradiction() -> InvalidRequest:
-    """What a request ends with that has drawn a token which it forbids: it had no other left."""
+    """What a request ends with whose grammar has refused a token: bad_words had left no other."""
     return InvalidRequest(
-        "its other wishes forbid every token that it allows next",
+        "bad_words forbid every token that it allows next",
         field="sampling.structured_output",
-        help="give up bad_words or min_tokens, or let the structured output go on without what they forbid",
+        help="give up bad_words, or let the structured output go on without them",
     )

@@ -156,7 +156,7 @@ class CoreLoop:
 def _step(time: StepTime, tokens: int, output: EngineCoreOutput | None) -> Step:
     reason = str(output.finish_reason) if output else ""
     if output is None or reason == "error":
-        # The token of an error is one that the request forbids.
+        # The token of an error is one that the request's grammar refused.
         return Step(time, tokens, (), None)
     # An abort has no reason of ours: its caller has gone.
     finish_reason = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}.get(reason)

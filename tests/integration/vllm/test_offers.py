@@ -13,7 +13,14 @@ import pytest
 from splitwiser import errors
 from splitwiser.rpc.client import Client
 from splitwiser.v1.inference_pb2 import GenerateRequest, GenerateResponse, TokenIds
-from splitwiser.v1.sampling_pb2 import Choices, LogitBias, SamplingParams, StopConditions, StructuredOutput
+from splitwiser.v1.sampling_pb2 import (
+    FINISH_REASON_STOP,
+    Choices,
+    LogitBias,
+    SamplingParams,
+    StopConditions,
+    StructuredOutput,
+)
 from tests.support.http import COMPLETIONS, http_client
 from tests.support.stack import RunningStack, running_stack
 
@@ -95,34 +102,34 @@ async def test_what_is_no_grammar_is_refused(stack: RunningStack, output: Struct
     await stack.assert_nothing_is_left()
 
 
-@pytest.mark.parametrize(
-    ("wishes", "stop", "allowed"),
-    [
-        ({"bad_words": ["y"]}, {}, ""),
-        ({"bad_words": ["e", "es"]}, {}, "y"),
-        ({}, {"min_tokens": 9}, "yes"),
-    ],
-    ids=["in prefill", "in decode", "at the end"],
-)
-async def test_wishes_that_leave_no_token_end_the_request_and_no_other_token_is_seen(
-    stack: RunningStack, wishes: dict[str, Any], stop: dict[str, Any], allowed: str
+@pytest.mark.parametrize(("bad_words", "allowed"), [(["y"], ""), (["e", "es"], "y")], ids=["in prefill", "in decode"])
+async def test_bad_words_that_leave_no_token_end_the_request_and_no_other_token_is_seen(
+    stack: RunningStack, bad_words: list[str], allowed: str
 ) -> None:
     output = StructuredOutput(choice=Choices(choices=["yes"]))
-    sampling = SamplingParams(temperature=0, structured_output=output, **wishes)
+    sampling = SamplingParams(temperature=0, structured_output=output, bad_words=bad_words)
     seen = ""
 
     async def listen() -> None:
         nonlocal seen
         async with Client(stack.address) as client:
-            request = GenerateRequest(text="Say it: ", sampling=sampling, stop=StopConditions(max_tokens=20, **stop))
+            request = GenerateRequest(text="Say it: ", sampling=sampling, stop=StopConditions(max_tokens=20))
             async for message in client.generate(request, timeout_s=60):
                 seen += message.text
 
-    with pytest.raises(errors.InvalidRequest, match="bad_words or min_tokens") as caught:
+    with pytest.raises(errors.InvalidRequest, match="bad_words forbid") as caught:
         await listen()
     assert (caught.value.field, seen) == ("sampling.structured_output", allowed)
     assert await text_of(stack, output, 0) == "yes", "the engine goes on"
     await stack.assert_nothing_is_left()
+
+
+async def test_a_grammars_end_goes_before_min_tokens(stack: RunningStack) -> None:
+    output = StructuredOutput(choice=Choices(choices=["yes"]))
+    sampling = SamplingParams(temperature=0, structured_output=output)
+    found = await messages(stack, "Say it: ", sampling, max_tokens=20, min_tokens=9)
+    assert "".join(message.text for message in found) == "yes"
+    assert found[-1].finish.reason == FINISH_REASON_STOP
 
 
 async def test_log_probabilities_are_the_models_own(stack: RunningStack, tiny_llama: str) -> None:
