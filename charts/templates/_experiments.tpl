@@ -28,8 +28,8 @@ spec:
         - --quick
         {{- end }}
         - --endpoint={{ include "splitwiser.routerAddress" .root }}
-        {{- /* A folder for each Job; its next pod goes on in it. */}}
-        - --out=/results/$(JOB)
+        {{- /* A folder for each Job; its next pod goes on in it. A Job made again has the name of the one before. */}}
+        - --out=/results/$(JOB)-$(JOB_UID)
         - --resume
         - --json
         {{- range concat (default list .entry.args) $experiments.extraArgs }}
@@ -38,6 +38,8 @@ spec:
       env:
         - name: JOB
           valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+        - name: JOB_UID
+          valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"}}
         {{- include "splitwiser.clientEnv" .root | nindent 8 }}
       {{- with $experiments.extraEnvFrom }}
       envFrom: {{- toYaml . | nindent 8 }}

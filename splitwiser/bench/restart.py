@@ -79,7 +79,7 @@ async def _run(settings: Settings, spares: bool) -> Run:
     kept = settings.stack.model_copy(update={"spares": "on" if spares else "off"})
     with temporary_settings(settings.model_copy(update={"stack": kept})) as own:
         started_s = time.perf_counter()
-        async with LocalStack(own) as stack, Client(stack.address) as client:
+        async with LocalStack(own) as stack, Client(stack.address, stack.settings.tls) as client:
             await _answer(client)
             answered_s = time.perf_counter()
             await stack.prepared()

@@ -18,12 +18,12 @@ def without_spares(settings: Settings) -> Settings:
 
 @contextmanager
 def temporary_settings(settings: Settings) -> Iterator[Settings]:
-    """The settings with a run folder of their own, a free loopback port for the router, and no spares unless asked for.
+    """The settings with a run folder of their own, one free loopback port, for gRPC, and no spares unless asked for.
 
     The folder is removed afterwards, but kept when the block fails and it holds services' logs: the error names them.
     """
     run_dir = Path(tempfile.mkdtemp(prefix="splitwiser-"))
-    router = settings.router.model_copy(update={"listen": "127.0.0.1:0"})
+    router = settings.router.model_copy(update={"listen": "127.0.0.1:0", "http_listen": ""})
     logs_matter = False
     try:
         yield without_spares(settings).model_copy(update={"run_dir": run_dir, "router": router})

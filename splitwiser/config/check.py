@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.problem import Problem, raise_problems
-from splitwiser.config.schema import VLLM_PAGE_UNITS, Settings
+from splitwiser.config.schema import LEAST_ROOM_TOKENS, VLLM_PAGE_UNITS, Settings
 
 Origin = Callable[[tuple[str, ...]], str]
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -29,6 +29,7 @@ def find_problems(settings: Settings, origin: Origin) -> list[Problem]:
         _partition,
         _single,
         _pool_shares,
+        _rooms,
         _host_pages,
         _vllm_pages,
         _beat,
@@ -132,6 +133,13 @@ def _pool_shares(settings: Settings) -> Found:
                 cause,
                 "raise pool.pages, or change share or workers",
             )
+
+
+def _rooms(settings: Settings) -> Found:
+    room_tokens = settings.decode.room_tokens
+    if 0 < room_tokens < LEAST_ROOM_TOKENS:
+        cause = "a request asks for its next page while it has more tokens left than that"
+        yield "decode.room_tokens", room_tokens, cause, f"give {LEAST_ROOM_TOKENS} or more, or 0"
 
 
 def _host_pages(settings: Settings) -> Found:

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Control:
         return folders | only_gpu(self.gpu_uuid)
 
     def is_running(self) -> bool:
-        """Whether a daemon answers."""
+        """Whether a daemon answers. Raises StartupError when one is there and hangs."""
         return self._patiently("get_server_list").returncode == 0
 
     def ask(self, command: str) -> str:
@@ -67,7 +68,7 @@ class Control:
         require_binary()
         said = self.log_dir / "launch.log"
         # To a file: a daemon keeps what it inherits, and whoever reads its pipe would wait as long as it lives.
-        with said.open("wb") as output:
+        with said.open("wb") as output, self._hung_told():
             done = subprocess.run(
                 (BINARY, "-d"),
                 stdin=subprocess.DEVNULL,
@@ -82,7 +83,7 @@ class Control:
             raise StartupError(f"the MPS daemon does not start: {cause}", help=f"look into {self.log_dir}")
 
     def quit(self, grace_s: int) -> None:
-        """End the daemon and its server; clients have grace_s to leave."""
+        """End the daemon and its server; clients have grace_s to leave. Raises StartupError when it hangs."""
         self._run(f"quit -t {grace_s}")
 
     @property
@@ -101,15 +102,26 @@ class Control:
 
     def _run(self, line: str) -> "subprocess.CompletedProcess[str]":
         require_binary()
-        return subprocess.run(
-            (BINARY,),
-            input=f"{line}\n",
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            env=self._environment,
-        )
+        with self._hung_told():
+            return subprocess.run(
+                (BINARY,),
+                input=f"{line}\n",
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+                env=self._environment,
+            )
+
+    @contextmanager
+    def _hung_told(self) -> Iterator[None]:
+        try:
+            yield
+        except subprocess.TimeoutExpired:
+            raise StartupError(
+                f"the MPS daemon of {self.pipe_dir} hangs: no answer within {TIMEOUT_S:g} s",
+                help=f"look into {self.log_dir}/control.log; kill that {BINARY} process",
+            ) from None
 
 
 def only_gpu(uuid: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from splitwiser.errors import StartupError
@@ -35,11 +35,16 @@ async def mps_daemon(
         yield control
         return
     control = own_daemon(folder, gpu_uuid)
+    starting = asyncio.create_task(_start(control))
     try:
-        await _start(control)
+        await asyncio.shield(starting)
         yield control
     finally:
-        await asyncio.to_thread(control.quit, QUIT_GRACE_S)
+        # A launch goes on, on its thread: the daemon would be there only after it was told to quit.
+        await asyncio.wait({starting})
+        # One that hangs stays, as a killed stack's does: the next start finds it, and tells.
+        with suppress(StartupError):
+            await asyncio.to_thread(control.quit, QUIT_GRACE_S)
 
 
 def own_daemon(folder: Path, gpu_uuid: str = "") -> Control:

@@ -90,6 +90,11 @@ def _context(tls: TlsSettings) -> ssl.SSLContext:
     if tls.ca_file:
         context.load_verify_locations(tls.ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
+        # A resumed session is not verified again, so a client of a CA that is gone would stay in for ever. TLS 1.2
+        # resumes sessions whatever is said here.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
     return context
 
 

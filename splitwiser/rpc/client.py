@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from splitwiser.config.address import TcpAddress
 from splitwiser.config.schema import TlsSettings
 from splitwiser.rpc import status
 from splitwiser.rpc.keepalive import IMPATIENT, PATIENT
@@ -27,10 +28,18 @@ Response = TypeVar("Response")
 
 
 def open_channel(
-    address: str, tls: TlsSettings = PLAINTEXT, name: str = "", keepalive: Sequence[tuple[str, int]] = IMPATIENT
+    address: str,
+    tls: TlsSettings = PLAINTEXT,
+    name: str = "",
+    keepalive: Sequence[tuple[str, int]] = IMPATIENT,
+    *,
+    proxied: bool = False,
 ) -> grpc.aio.Channel:
-    """A channel to HOST:PORT or unix:PATH. name: whom the peer's certificate must name, if not HOST."""
-    options = [*CHANNEL_OPTIONS, *keepalive]
+    """A channel to HOST:PORT or unix:PATH. name: whom the peer's certificate must name, if not HOST.
+
+    proxied: through the proxy that the environment names, if it does; services reach each other without one.
+    """
+    options = [*CHANNEL_OPTIONS, *keepalive, ("grpc.enable_http_proxy", int(proxied))]
     credentials = None if address.startswith("unix:") else channel_credentials(tls)
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=options)
@@ -70,10 +79,12 @@ async def _messages(call: Any) -> AsyncIterator[Any]:
 
 
 class Client:
-    """A client of the public API."""
+    """A client of the public API. A router of another machine may be behind a proxy, this machine's never is."""
 
     def __init__(self, address: str, tls: TlsSettings = PLAINTEXT) -> None:
-        self._channel = open_channel(address, tls, keepalive=PATIENT)
+        host = address.rpartition(":")[0].strip("[]")
+        is_here = TcpAddress(host, 0).is_loopback
+        self._channel = open_channel(address, tls, keepalive=PATIENT, proxied=not is_here)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
 
     async def __aenter__(self) -> "Client":

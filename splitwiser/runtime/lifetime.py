@@ -10,18 +10,25 @@ from splitwiser.rpc.server import Server
 async def serve_until(stop: asyncio.Event, server: Server, *background: Coroutine[Any, Any, None]) -> None:
     """Serve until stop is set; then drain, with the background work still going on for the calls in flight.
 
-    Raises at once what ended any of the background work, which is to last as long as the service.
+    Raises at once what ended any of the background work, which is to last as long as the service, its drain included.
     """
-    stopped = asyncio.create_task(stop.wait())
+    draining = asyncio.create_task(_drain_at(stop, server))
     working = [asyncio.create_task(work) for work in background]
     try:
-        await asyncio.wait({stopped, *working}, return_when=asyncio.FIRST_COMPLETED)
-        for task in working:
+        await asyncio.wait({draining, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*working, draining):
             if task.done():
                 server.lame_duck_s = server.grace_s = 0.0
                 task.result()
-        await server.drain()
     finally:
-        for end in (stopped, *working):
+        for end in (draining, *working):
             end.cancel()
-        await asyncio.wait({stopped, *working})
+        await asyncio.wait({draining, *working})
+        if stop.is_set():
+            # A drain that was cut short has ended no call, and another one does nothing.
+            await server.grpc_server.stop(None)
+
+
+async def _drain_at(stop: asyncio.Event, server: Server) -> None:
+    await stop.wait()
+    await server.drain()

@@ -80,14 +80,16 @@ def _mps(settings: Settings) -> Iterator[Diagnosis]:
     if not program.ok:
         return
     control, is_own = daemon_of(settings)
-    if is_own and not control.is_running():
-        yield Diagnosis("MPS daemon", "none; `splitwiser up --gpu` starts one of its own", ok=None)
-        return
-    daemon = _ask("MPS daemon", lambda: _usable(control))
-    yield daemon
-    if daemon.ok:
+    try:
+        if is_own and not control.is_running():
+            yield Diagnosis("MPS daemon", "none; `splitwiser up --gpu` starts one of its own", ok=None)
+            return
+        check_usable(control)
         attached = ", ".join(f"{each.pid} {each.command}".strip() for each in clients(control))
+        yield Diagnosis("MPS daemon", f"answers in {control.pipe_dir}")
         yield Diagnosis("attached processes", attached or "none", ok=None)
+    except StartupError as error:
+        yield Diagnosis("MPS daemon", error.cause, ok=False, help=error.help)
     for phase, share in shares(settings).items():
         cap = f"{share.sm_percent} % of the multiprocessors" if share.sm_percent < 100 else "no cap"
         if sms := settings.sms(phase):
@@ -114,11 +116,6 @@ def _uuid() -> str:
 def _program() -> str:
     require_binary()
     return shutil.which(BINARY) or ""
-
-
-def _usable(control: Control) -> str:
-    check_usable(control)
-    return f"answers in {control.pipe_dir}"
 
 
 def _memory(settings: Settings) -> str:

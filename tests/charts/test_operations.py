@@ -163,12 +163,13 @@ def test_an_experiment_runs_against_the_releases_router(helm: Helm) -> None:
     (container,) = pod.spec["containers"]
     assert container["args"] == [
         *("splitwiser.cli", "experiment", "run", "goodput", "--quick"),
-        *("--endpoint=splitwiser-router:50051", "--out=/results/$(JOB)", "--resume", "--json"),
+        *("--endpoint=splitwiser-router:50051", "--out=/results/$(JOB)-$(JOB_UID)", "--resume", "--json"),
         "--set=plan.window_s=10",
     ]
     # Every Kubernetes of kubeVersion labels a Job's pods so.
-    name = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
-    assert {"name": "JOB", "valueFrom": name} in container["env"]
+    for name, label in (("JOB", "job-name"), ("JOB_UID", "controller-uid")):
+        value = {"fieldRef": {"fieldPath": f"metadata.labels['batch.kubernetes.io/{label}']"}}
+        assert {"name": name, "valueFrom": value} in container["env"]
     assert {"name": "results", "mountPath": "/results"} in container["volumeMounts"]
     assert {"name": "results", "persistentVolumeClaim": {"claimName": "results"}} in pod.spec["volumes"]
     assert pod.metadata["labels"]["splitwiser.io/experiment"] == "goodput"

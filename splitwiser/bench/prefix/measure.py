@@ -78,7 +78,7 @@ async def _split(
 ) -> list[Turn]:
     changed = options.settings.pool.model_copy(update=pool)
     with temporary_settings(options.settings.model_copy(update={"pool": changed})) as settings:
-        async with LocalStack(settings) as stack, Client(stack.address) as client:
+        async with LocalStack(settings) as stack, Client(stack.address, stack.settings.tls) as client:
             answerer = SplitStack(client, options.concurrency)
             turns = await _hold(options, conversations, answerer)
             if afterwards:

@@ -34,7 +34,9 @@ class UnsplitVllm:
 @asynccontextmanager
 async def unsplit_vllm(settings: Settings) -> AsyncIterator[UnsplitVllm]:
     """One vLLM with the whole pool's pages, for the length of the block."""
-    command = (sys.executable, "-m", "splitwiser.bench.prefix.unsplit", settings.model_dump_json())
+    # No more than it reads: every local user can read a process's arguments.
+    needed = settings.model_dump_json(include={"engine", "pool"})
+    command = (sys.executable, "-m", "splitwiser.bench.prefix.unsplit", needed)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=os.environ

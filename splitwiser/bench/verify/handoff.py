@@ -15,17 +15,30 @@ from splitwiser.stack.card import read_cards
 
 PAGES = "splitwiser_handoff_pages_total"
 BYTES_COPIED = "splitwiser_handoff_bytes_copied_total"
+GAVE_WAY = "splitwiser_requests_gave_way_total"
+RETRIED = "splitwiser_requests_retried_total"
 
 
 async def decode_counters(run_dir: Path) -> dict[str, int]:
     """PAGES and BYTES_COPIED, summed over the decode workers of the stack in run_dir."""
-    ports = [card.metrics_port for card in read_cards(run_dir).values() if card.service == "decode"]
+    return await _counters(run_dir, "decode", PAGES, BYTES_COPIED)
+
+
+async def prefilled_again(run_dir: Path) -> int:
+    """How often the router of the stack in run_dir had a request prefilled once more."""
+    return sum((await _counters(run_dir, "router", GAVE_WAY, RETRIED)).values())
+
+
+async def _counters(run_dir: Path, service: str, *names: str) -> dict[str, int]:
+    ports = [card.metrics_port for card in read_cards(run_dir).values() if card.service == service]
     pages = await asyncio.gather(*(asyncio.to_thread(_scrape, port) for port in ports))
-    return {name: sum(page[name] for page in pages) for name in (PAGES, BYTES_COPIED)}
+    return {name: sum(page[name] for page in pages) for name in names}
 
 
 def _scrape(port: int) -> dict[str, int]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+    # A proxy that the environment names would ask itself.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
         families = text_string_to_metric_families(response.read().decode())
     return {sample.name: int(sample.value) for family in families for sample in family.samples}
 

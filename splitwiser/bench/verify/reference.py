@@ -109,7 +109,9 @@ async def reference_for(settings: Settings) -> AsyncIterator[Reference]:
 
 @asynccontextmanager
 async def _torch_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
-    command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process", settings.model_dump_json())
+    # No more than it reads: every local user can read a process's arguments.
+    needed = settings.model_dump_json(include={"engine", "pool"})
+    command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process", needed)
     pipe = asyncio.subprocess.PIPE
     quiet = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     process = await asyncio.create_subprocess_exec(

@@ -11,7 +11,7 @@ from splitwiser.bench.temporary import temporary_settings
 from splitwiser.bench.verify.answers import Answer, Asker
 from splitwiser.bench.verify.cases import greedy_cases, seeded_cases
 from splitwiser.bench.verify.gpu_pool import view_of_pool
-from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, surplus_pages
+from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, prefilled_again, surplus_pages
 from splitwiser.bench.verify.judge import FoundMismatch, Judge
 from splitwiser.bench.verify.plan import Plan, make_plan
 from splitwiser.bench.verify.pool import PoolView
@@ -145,8 +145,8 @@ class ModelRun:
 
 
 async def _handoff(stack: LocalStack, plan: Plan, judge: Judge, client: Client, pool: PoolView) -> Handoff:
-    counters = await decode_counters(stack.settings.run_dir)
-    pages_for = pool.layout.pages_for
+    run_dir, pages_for = stack.settings.run_dir, pool.layout.pages_for
+    counters, again = await decode_counters(run_dir), await prefilled_again(run_dir)
     expected = sum(pages_for(len(case.prompt_ids)) for case in judge.handed_over())
     surplus = await surplus_pages(Asker(client, 1), pool, plan.alone)
-    return Handoff(counters[PAGES], expected, counters[BYTES_COPIED] + surplus * pool.layout.page_bytes)
+    return Handoff(counters[PAGES], expected, counters[BYTES_COPIED] + surplus * pool.layout.page_bytes, again)

@@ -1,9 +1,11 @@
 """A prefix measurement of its own: what it reports of conversations whose hits can be counted by hand."""
 
 import json
+from pathlib import Path
 
 from splitwiser.bench.commands import PrefixOptions, Shape, bench_prefix
 from splitwiser.config.schema import EngineSettings, PoolSettings, Settings
+from tests.support.certificates import write_secret
 
 SIM = Settings(engine=EngineSettings(kind="sim"))
 
@@ -20,8 +22,8 @@ async def test_all_that_can_be_hit_is_hit_in_a_pool_with_room() -> None:
     assert figures["ttft_ms"]["pairs"] == 6
 
 
-async def test_a_pool_without_room_hits_less_and_answers_the_same() -> None:
-    small = SIM.model_copy(update={"pool": PoolSettings(pages=64)})
+async def test_a_pool_without_room_hits_less_and_answers_the_same_over_tls(tmp_path: Path) -> None:
+    small = SIM.model_copy(update={"pool": PoolSettings(pages=64), "tls": write_secret(tmp_path)})
     shape = Shape(conversations=12, turns=3, systems=2, system_tokens=100)
     report = await bench_prefix(PrefixOptions(small, shape, concurrency=3))
     figures = json.loads(report.to_json())

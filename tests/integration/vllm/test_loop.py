@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from splitwiser.errors import Draining, SplitwiserError, WorkerLost
+from tests.support.waiting import until
 
 # vLLM's import meets what torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -19,28 +20,25 @@ STEP_S = 0.2
 
 
 class Device:
-    """A stand-in for a GPU's stream: steps are launched at once and computed one after the other."""
+    """A stand-in for a GPU's stream: steps are launched at once, and computed one after the other by who waits."""
 
     def __init__(self) -> None:
-        self._busy_until_s = 0.0
+        self.launched = self.computed = 0
 
-    @property
-    def is_busy(self) -> bool:
-        return time.monotonic() < self._busy_until_s
+    def launch(self) -> int:
+        """The number of that step."""
+        self.launched += 1
+        return self.launched
 
-    def launch(self) -> float:
-        """When that step will be over."""
-        self._busy_until_s = max(time.monotonic(), self._busy_until_s) + STEP_S
-        return self._busy_until_s
+    def wait_for(self, step: int) -> None:
+        """Until that step is over."""
+        time.sleep(max(0, step - self.computed) * STEP_S)
+        self.computed = max(step, self.computed)
 
     def synchronize(self) -> None:
         """As torch's."""
         assert threading.current_thread().name.startswith("vllm"), "another thread has another stream"
-        wait_until(self._busy_until_s)
-
-
-def wait_until(moment_s: float) -> None:
-    time.sleep(max(0.0, moment_s - time.monotonic()))
+        self.wait_for(self.launched)
 
 
 class StandIn:
@@ -52,14 +50,14 @@ class StandIn:
         """It breaks after so many steps."""
         self.scheduler = self
         self.step_tokens: Mapping[str, int] = {}
-        self.batch_queue: deque[float] = deque()
+        self.batch_queue: deque[int] = deque()
         self._device = device
         self._steps = steps
 
     def step_fn(self) -> tuple[None, bool]:
         self.batch_queue.append(self._device.launch())
         if len(self.batch_queue) == 2:
-            wait_until(self.batch_queue.popleft())
+            self._device.wait_for(self.batch_queue.popleft())
             self.step_tokens = {"0": 1}
             self._steps -= 1
         if not self._steps:
@@ -95,10 +93,9 @@ async def test_requests_hear_of_the_end_when_no_step_is_left(
     outcome = loop.outcomes.expect()
     running = asyncio.create_task(loop.run())
     if error is Draining:
-        await asyncio.sleep(2.5 * STEP_S)
-        assert device.is_busy
+        await until(lambda: device.computed >= 2)
         running.cancel()
     await asyncio.wait([outcome])
     assert isinstance(outcome.exception(), error)
-    assert not device.is_busy
+    assert device.launched == device.computed > 1
     await asyncio.wait([running])

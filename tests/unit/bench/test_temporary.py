@@ -4,15 +4,16 @@ import shutil
 from pathlib import Path
 
 from splitwiser.bench.temporary import temporary_settings
-from splitwiser.config.schema import Settings
+from splitwiser.config.schema import RouterSettings, Settings
 from splitwiser.errors import StartupError
 
 
-def test_the_folder_goes_with_the_block() -> None:
-    with temporary_settings(Settings()) as settings:
+def test_the_folder_goes_with_the_block_and_the_configured_ports_stay_free() -> None:
+    configured = Settings(router=RouterSettings(http_listen="127.0.0.1:8000"))
+    with temporary_settings(configured) as settings:
         (settings.run_dir / "logs").mkdir()
     assert not settings.run_dir.exists()
-    assert settings.router.listen == "127.0.0.1:0"
+    assert (settings.router.listen, settings.router.http_listen) == ("127.0.0.1:0", "")
 
 
 def fail(error: BaseException, *logs: str) -> Path:

@@ -21,6 +21,7 @@ from splitwiser.errors import ConfigurationError
         ({"gpu": {"sharing": "single"}, "decode": {"workers": 2}}, "decode.workers"),
         ({"gpu": {"sharing": "single"}, "engine": {"kind": "vllm"}}, "gpu.sharing"),
         ({"gpu": {"sharing": "single"}, "prefill": {"itl_target_ms": 24}}, "prefill.itl_target_ms"),
+        ({"decode": {"room_tokens": 31}}, "decode.room_tokens"),
         ({"store": {"beat_s": 15, "lease_s": 20}}, "store.beat_s"),
         ({"redis": {"url": "http://127.0.0.1:6379"}}, "redis.url"),
         ({"redis": {"url": "127.0.0.1:6379"}}, "redis.url"),

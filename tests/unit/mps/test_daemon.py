@@ -1,15 +1,19 @@
 """A stack uses a daemon that serves its user, its own or a named one, and is told plainly when there is none."""
 
+import asyncio
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from splitwiser.errors import StartupError
+from splitwiser.mps import control as control_module
 from splitwiser.mps.client import ClientShare
 from splitwiser.mps.control import PIPE_VARIABLE, Control
-from splitwiser.mps.daemon import mps_daemon
+from splitwiser.mps.daemon import mps_daemon, own_daemon
+from tests.support.waiting import until
 
 OTHER_USER = 4242
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
@@ -68,6 +72,46 @@ async def test_a_daemon_that_does_not_start_says_why(folder: Path, monkeypatch: 
     with pytest.raises(StartupError, match="does not start: An instance of this daemon is already running"):
         async with mps_daemon("", folder / "mps", environ={}):
             pass
+
+
+async def test_one_that_hangs_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_module, "TIMEOUT_S", 0.1)
+    monkeypatch.setenv("FAKE_MPS_SLOW", "60")
+    with pytest.raises(StartupError, match="hangs: no answer within"):
+        async with mps_daemon("", folder / "mps", environ={}):
+            pass
+    with pytest.raises(StartupError, match="hangs: no answer within") as error:
+        own_daemon(folder / "mps").launch()
+    assert "control.log" in error.value.help
+
+
+async def test_one_that_hangs_at_the_end_makes_no_error_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with mps_daemon("", folder, environ={}):
+        monkeypatch.setattr(control_module, "TIMEOUT_S", 0.1)
+        monkeypatch.setenv("FAKE_MPS_SLOW", "60")
+
+
+async def test_one_whose_start_is_interrupted_does_not_stay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    control, launched, launch = own_daemon(folder), asyncio.Event(), Control.launch
+    loop = asyncio.get_running_loop()
+
+    def launch_slowly(control: Control) -> None:
+        loop.call_soon_threadsafe(launched.set)
+        time.sleep(0.5)
+        launch(control)
+
+    monkeypatch.setattr(Control, "launch", launch_slowly)
+    async with asyncio.TaskGroup() as group:
+        using = group.create_task(use(folder))
+        await launched.wait()
+        using.cancel()
+    await until(lambda: (control.log_dir / "control.log").exists())
+    assert not control.is_running()
+
+
+async def use(folder: Path) -> None:
+    async with mps_daemon("", folder, environ={}):
+        await asyncio.Event().wait()
 
 
 async def test_without_the_program_nothing_starts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

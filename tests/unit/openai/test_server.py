@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,38 @@ async def test_a_ca_that_is_replaced_lets_nobody_in_any_more(tmp_path: Path, mon
             while not await lets_in(address, new):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert not await lets_in(address, old.model_copy(update={"ca_file": new.ca_file}))
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("asks_for_certificates", [True, False])
+async def test_a_session_is_resumed_only_where_nobody_is_verified(
+    newest: ssl.TLSVersion, asks_for_certificates: bool, tmp_path: Path
+) -> None:
+    tls = write_secret(tmp_path)
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    context.maximum_version = newest
+    async with serving(tls if asks_for_certificates else tls.model_copy(update={"ca_file": ""})) as address:
+        try:
+            assert await asyncio.to_thread(resumes, address, context) is not asks_for_certificates
+        except ssl.SSLError:
+            assert asks_for_certificates
+            assert newest is ssl.TLSVersion.TLSv1_2
+
+
+def resumes(address: str, context: ssl.SSLContext) -> bool:
+    """Whether the server resumes the session of an answered connection, which is open yet."""
+    host, _, port = address.rpartition(":")
+
+    def connect(session: ssl.SSLSession | None) -> ssl.SSLSocket:
+        plain = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+        return context.wrap_socket(plain, server_hostname=host, session=session)
+
+    with connect(None) as first:
+        first.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert first.recv(1000).startswith(b"HTTP/1.1 200 ")
+        with connect(first.session) as second:
+            return bool(second.session_reused)
 
 
 @pytest.mark.parametrize("size_bytes", [BOUND + 1, 60_000])

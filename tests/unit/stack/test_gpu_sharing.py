@@ -10,6 +10,7 @@ from splitwiser.config.check import check_settings
 from splitwiser.config.schema import Settings
 from splitwiser.errors import ConfigurationError, StartupError
 from splitwiser.memory import machine
+from splitwiser.mps import control
 from splitwiser.mps.daemon import own_daemon
 from splitwiser.stack.doctor import examine_gpu
 from splitwiser.stack.gpu_budget import budget
@@ -210,6 +211,20 @@ async def test_the_doctor_lists_who_is_attached(run_dir: RunDir) -> None:
         found = {each.question: each for each in await examine_gpu(settings)}
     assert found["MPS daemon"].ok
     assert found["attached processes"].answer == "511 python3"
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_a_daemon_that_hangs_is_one_finding_among_others(
+    is_own: bool, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "TIMEOUT_S", 0.1)
+    monkeypatch.setenv("FAKE_MPS_SLOW", "60")
+    if not is_own:
+        monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(run_dir.root))
+    found = {each.question: each for each in await examine_gpu(settings_of(run_dir))}
+    assert found["MPS daemon"].ok is False
+    assert "hangs" in found["MPS daemon"].answer
+    assert "decode's share" in found
 
 
 async def test_the_doctor_goes_on_where_something_is_missing(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from splitwiser.bench.verify.answers import Asker
 from splitwiser.bench.verify.cases import Case
-from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, surplus_pages
+from splitwiser.bench.verify.handoff import BYTES_COPIED, PAGES, decode_counters, prefilled_again, surplus_pages
 from splitwiser.bench.verify.pool import pool_view
 from splitwiser.engine.sim.pages import sim_layout
 from splitwiser.rpc.client import Client
 from splitwiser.stack.card import Card, write_card
 from splitwiser.telemetry.metrics.decode import DecodeMetrics
 from splitwiser.telemetry.metrics.door import serve_metrics
+from splitwiser.telemetry.metrics.router import RouterMetrics
 from tests.unit.bench.inference_server import TinyInference, serving
 from tests.unit.bench.verify.test_pool import kept
 
@@ -34,7 +35,8 @@ async def test_pages_that_hold_no_token_of_the_request_are_surplus(tmp_path: Pat
     assert found == surplus
 
 
-async def test_counters_are_summed_over_the_decode_workers(tmp_path: Path) -> None:
+async def test_counters_are_summed_over_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     closers = []
     for number, pages in enumerate((3, 4)):
         metrics = DecodeMetrics()
@@ -42,9 +44,15 @@ async def test_counters_are_summed_over_the_decode_workers(tmp_path: Path) -> No
         port, close = serve_metrics(metrics.registry, 0)
         closers.append(close)
         write_card(tmp_path, Card("decode", f"decode-{number}", 1, "unix:/x", port))
-    write_card(tmp_path, Card("router", "router", 1, "unix:/x", 1))
+    router = RouterMetrics()
+    router.gave_way()
+    router.retried()
+    port, close = serve_metrics(router.registry, 0)
+    closers.append(close)
+    write_card(tmp_path, Card("router", "router", 1, "unix:/x", port))
     try:
         assert await decode_counters(tmp_path) == {PAGES: 7, BYTES_COPIED: 100}
+        assert await prefilled_again(tmp_path) == 2
     finally:
         for close in closers:
             close()

@@ -77,9 +77,17 @@ def test_a_report_passes_only_if_everything_holds() -> None:
         {"weight_copies": 0},
         {"handoff": Handoff(10, 10, 4096)},
         {"handoff": Handoff(9, 10, 0)},
+        {"handoff": Handoff(11, 10, 0)},
+        {"handoff": Handoff(9, 10, 0, again=1)},
+        {"handoff": Handoff(11, 10, 4096, again=1)},
     ):
         assert not VerifyReport("sim", (result(), result(**changes)), 1.0, False).passed
     assert not VerifyReport("sim", (), 1.0, False).passed
+
+
+def test_pages_of_requests_that_gave_way_may_be_handed_over_again() -> None:
+    for pages in (10, 11):
+        assert result(handoff=Handoff(pages, 10, 0, again=1)).passed
 
 
 def test_a_report_is_one_json_object_on_one_line() -> None:
