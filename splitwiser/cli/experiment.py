@@ -53,7 +53,7 @@ async def show_run(options: RunOptions, *, json: bool) -> None:
 
 def show_comparison(a: Path, b: Path) -> None:
     """One table a metric is too many here: one for all."""
-    results = read_result(a), read_result(b)
+    results = _read(a), _read(b)
     table = Table("metric", "side", "point", "A", "B", "B / A", box=box.SIMPLE)
     for row in compare(*results):
         mark = {True: " (noise)", False: "", None: " (no noise band)"}[row.noise]
@@ -65,13 +65,19 @@ def show_comparison(a: Path, b: Path) -> None:
 
 
 def show_report(place: Path) -> None:
-    """Write the page again, then the tables; goodput too, which a run that was ended at its end has not worked out."""
-    result = read_result(place)
-    if result.goodput is None:
-        add_goodput(result)
+    """Write the page again, then the tables."""
+    result = _read(place)
     page = write_report(result, place) if place.is_dir() else write_report(result, place.parent, f"{place.stem}.html")
     _print(result)
     _say(f"report: {page}")
+
+
+def _read(place: Path) -> Result:
+    """With its goodput, which a run that was ended at its end has not worked out."""
+    result = read_result(place)
+    if result.goodput is None:
+        add_goodput(result)
+    return result
 
 
 def _print(result: Result) -> None:

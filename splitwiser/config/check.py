@@ -138,7 +138,7 @@ def _pool_shares(settings: Settings) -> Found:
 def _rooms(settings: Settings) -> Found:
     room_tokens = settings.decode.room_tokens
     if 0 < room_tokens < LEAST_ROOM_TOKENS:
-        cause = "a request asks for its next page while it has more tokens left than that"
+        cause = "a request asks for its next page some tokens before it needs it, and has no more than these"
         yield "decode.room_tokens", room_tokens, cause, f"give {LEAST_ROOM_TOKENS} or more, or 0"
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from splitwiser.engine.base import StepObserver, StepSpan
-from splitwiser.engine.outcomes import Outcomes, settled
+from splitwiser.engine.outcomes import Outcomes
 from splitwiser.engine.step_watch import StepWatch
+from splitwiser.settled import settled
 
 
 class Work(Protocol):

@@ -1,7 +1,6 @@
 """Owns how the callers of an engine wait: for a result, through cancellation, and no longer than the engine lives."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -48,19 +47,3 @@ def resolve(outcome: "asyncio.Future[T]", result: T) -> None:
     """Set the result, unless the engine's end came first."""
     if not outcome.done():
         outcome.set_result(result)
-
-
-async def settled(future: "asyncio.Future[T]", on_cancel: Callable[[], None]) -> T:
-    """Wait until future is done, through cancellations: each one calls on_cancel and is raised only afterwards."""
-    cancelled = False
-    while not future.done():
-        try:
-            await asyncio.wait((future,))
-        except asyncio.CancelledError:
-            cancelled = True
-            on_cancel()
-    if not cancelled:
-        return future.result()
-    if not future.cancelled():
-        future.exception()  # Looked at here, or asyncio logs it as never retrieved.
-    raise asyncio.CancelledError

@@ -7,11 +7,12 @@ from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, Prefilled, 
 from splitwiser.engine.batch import DecodeRunner, DecodeSlot, PrefillChunk, PrefillRunner, Token
 from splitwiser.engine.decode_scheduler import DecodeScheduler
 from splitwiser.engine.loop import UNDISTURBED, StepLoop, Turn
-from splitwiser.engine.outcomes import resolve, settled
+from splitwiser.engine.outcomes import resolve
 from splitwiser.engine.prefill_scheduler import PrefillScheduler, Prompt
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
+from splitwiser.settled import settled
 
 
 class PagedPrefillEngine(PrefillEngine):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from splitwiser.errors import StartupError
 from splitwiser.mps.control import PIPE_VARIABLE, Control, require_binary
+from splitwiser.settled import settled
 
 START_TIMEOUT_S = 20.0
 POLL_S = 0.1
@@ -35,13 +36,11 @@ async def mps_daemon(
         yield control
         return
     control = own_daemon(folder, gpu_uuid)
-    starting = asyncio.create_task(_start(control))
     try:
-        await asyncio.shield(starting)
+        # A launch goes on, on its thread: the daemon would be there only after it was told to quit.
+        await settled(asyncio.ensure_future(_start(control)), lambda: None)
         yield control
     finally:
-        # A launch goes on, on its thread: the daemon would be there only after it was told to quit.
-        await asyncio.wait({starting})
         # One that hangs stays, as a killed stack's does: the next start finds it, and tells.
         with suppress(StartupError):
             await asyncio.to_thread(control.quit, QUIT_GRACE_S)

@@ -11,7 +11,9 @@ from typing import Any
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.request import Request
+from vllm.v1.request import Request, RequestStatus
+
+from splitwiser.engine.vllm.grammar import is_bad
 
 SCRATCH_PAGES = 1
 
@@ -77,6 +79,16 @@ class LentScheduler(Scheduler):
         allocated = self._allocate(request, *args, **kwargs)
         blocks = self._grown.pop(request.request_id, None)
         return self.kv_cache_manager.create_kv_cache_blocks((blocks,)) if blocks else allocated
+
+    def _update_request_with_output(
+        self, request: Request, new_token_ids: list[int], is_stale: bool = False
+    ) -> tuple[list[int], bool]:
+        """vLLM's own; a bad word ends a request with a grammar as a token does that the grammar refuses."""
+        token_ids, stopped = super()._update_request_with_output(request, new_token_ids, is_stale=is_stale)
+        if request.use_structured_output and is_bad(request):
+            request.status = RequestStatus.FINISHED_ERROR
+            stopped = True
+        return token_ids, stopped
 
     def _free_blocks(self, request: Request) -> None:
         super()._free_blocks(request)

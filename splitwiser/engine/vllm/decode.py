@@ -6,7 +6,7 @@ from functools import partial
 from itertools import count
 
 from splitwiser.engine.base import Decoded, DecodeEngine, DecodeJob, FinishReason, StepObserver, StepSpan
-from splitwiser.engine.outcomes import resolve, settled
+from splitwiser.engine.outcomes import resolve
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.grammar import contradiction
@@ -17,6 +17,7 @@ from splitwiser.engine.vllm.sampling import request_seed
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
+from splitwiser.settled import settled
 
 _ANY_TOKEN = 0
 

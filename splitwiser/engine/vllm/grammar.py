@@ -72,8 +72,14 @@ class Grammars:
             return self._manager.backend
 
 
+def is_bad(request: Request) -> bool:
+    """Whether the token that was drawn last ends one of bad_words: they had left no other that its grammar allows."""
+    output, params = request.output_token_ids, request.sampling_params
+    return any(output[-len(word) :] == word for word in (params and params.bad_words_token_ids) or ())
+
+
 def contradiction() -> InvalidRequest:
-    """What a request ends with whose grammar has refused a token: bad_words had left no other."""
+    """What a request ends with that drew a bad word, or a token that its grammar refused: nothing else was left."""
     return InvalidRequest(
         "bad_words forbid every token that it allows next",
         field="sampling.structured_output",

@@ -9,10 +9,11 @@ from vllm.v1.outputs import LogprobsLists
 
 from splitwiser.engine.base import FinishReason, StepObserver, StepSpan
 from splitwiser.engine.loop import StepTime
-from splitwiser.engine.outcomes import Outcomes, settled
+from splitwiser.engine.outcomes import Outcomes
 from splitwiser.engine.step_gate import StepGate
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core, Turn
+from splitwiser.settled import settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class CoreLoop:
 def _step(time: StepTime, tokens: int, output: EngineCoreOutput | None) -> Step:
     reason = str(output.finish_reason) if output else ""
     if output is None or reason == "error":
-        # The token of an error is one that the request's grammar refused.
+        # The token of an error is one that the request forbids.
         return Step(time, tokens, (), None)
     # An abort has no reason of ours: its caller has gone.
     finish_reason = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}.get(reason)

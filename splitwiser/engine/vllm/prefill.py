@@ -9,7 +9,7 @@ from operator import attrgetter
 from vllm.v1.request import Request
 
 from splitwiser.engine.base import Prefilled, PrefillEngine, PrefillJob, StepObserver, StepSpan, TokenLogprobs
-from splitwiser.engine.outcomes import resolve, settled
+from splitwiser.engine.outcomes import resolve
 from splitwiser.engine.step_watch import StepWatch
 from splitwiser.engine.vllm.core import Admission, Core
 from splitwiser.engine.vllm.grammar import contradiction
@@ -20,6 +20,7 @@ from splitwiser.engine.vllm.sampling import request_seed
 from splitwiser.errors import InvalidRequest
 from splitwiser.kv.layout import PoolLayout
 from splitwiser.kv.pool import OwnedPages
+from splitwiser.settled import settled
 
 
 @dataclass(slots=True, eq=False)

@@ -124,6 +124,21 @@ async def test_bad_words_that_leave_no_token_end_the_request_and_no_other_token_
     await stack.assert_nothing_is_left()
 
 
+@pytest.mark.filterwarnings("ignore")  # vLLM's import meets what torch deprecates.
+def test_a_bad_word_is_noticed_where_the_grammar_would_take_it() -> None:
+    """Where nothing is left, token 0 is drawn, which may be what bad_words forbid: here it is the end."""
+    from vllm import SamplingParams as Wishes
+    from vllm.v1.request import Request
+
+    from splitwiser.engine.vllm.grammar import is_bad
+
+    wishes = Wishes(_bad_words_token_ids=[[0], [5, 6]])
+    for output, expected in (([7, 0], True), ([5, 6], True), ([5, 7], False), ([6], False)):
+        request = Request("0", [1], wishes, pooling_params=None, arrival_time=0.0)
+        request.append_output_token_ids(output)
+        assert is_bad(request) is expected
+
+
 async def test_a_grammars_end_goes_before_min_tokens(stack: RunningStack) -> None:
     output = StructuredOutput(choice=Choices(choices=["yes"]))
     sampling = SamplingParams(temperature=0, structured_output=output)

@@ -105,6 +105,8 @@ async def test_one_whose_start_is_interrupted_does_not_stay(folder: Path, monkey
         using = group.create_task(use(folder))
         await launched.wait()
         using.cancel()
+        await asyncio.sleep(0)
+        using.cancel()
     await until(lambda: (control.log_dir / "control.log").exists())
     assert not control.is_running()
 
