@@ -20,8 +20,9 @@ SETTINGS = Settings(
 @pytest.mark.parametrize("child", [unsplit_vllm, reference_for])
 async def test_a_child_is_told_no_more_than_it_reads(child: object) -> None:
     opened: AbstractAsyncContextManager[object] = child(SETTINGS)  # type: ignore[operator]
+    before = set(psutil.Process().children())
     async with opened:
-        (process,) = psutil.Process().children()
+        (process,) = set(psutil.Process().children()) - before
         told = settings_in(process.cmdline())
     assert (told.engine, told.pool) == (SETTINGS.engine, SETTINGS.pool)
     assert told.redis.password == ""
