@@ -80,8 +80,7 @@ class DecodeSettings(Section):
     """Most sequences of one step."""
     room_tokens: Annotated[int, Field(ge=0)] = 64
     """A request starts with pages for so many tokens of its answer, 32 at least, and gets more as it grows; when there
-    are none left, the one that came last gives its own back and is prefilled again later. 0: it starts with pages for
-    max_tokens."""
+    are none left, the one that came last gives its own back and is prefilled again later. 0: pages for max_tokens."""
 
 
 class GpuSettings(Section):

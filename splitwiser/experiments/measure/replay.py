@@ -52,9 +52,9 @@ class Replay(Measure):
 
     def workload(self, rate_per_s: float, seed: int, model_max_tokens: int) -> Workload:
         """As many requests as come in the window at this rate. Raises ConfigurationError if a trace has too few."""
-        plan, count = self._plan, requests_at(rate_per_s, self._plan)
+        plan, count = self._plan, _requests_at(rate_per_s, self._plan)
         if plan.trace:
-            workload = _piece(self._trace, start_in(self._trace, seed), count).at_rate(rate_per_s)
+            workload = _piece(self._trace, _start_in(self._trace, seed), count).at_rate(rate_per_s)
         else:
             workload = generate(count, rate_per_s=rate_per_s, burstiness=plan.burstiness, seed=seed)
         return workload.scaled_lengths(plan.length).clipped(min(plan.max_tokens or model_max_tokens, model_max_tokens))
@@ -80,12 +80,12 @@ def is_good(request: Request, limit: Limit) -> bool:
     return request.completed and in_time and (request.tpot_ms or 0.0) <= limit.tpot_ms
 
 
-def requests_at(rate_per_s: float, plan: ReplayPlan) -> int:
+def _requests_at(rate_per_s: float, plan: ReplayPlan) -> int:
     """How many are sent."""
     return max(2, round(rate_per_s * plan.window_s))
 
 
-def start_in(trace: Workload, seed: int) -> int:
+def _start_in(trace: Workload, seed: int) -> int:
     """The place of the first request, in the trace's first half. By seed and trace alone: whatever other rates a plan
     has, the same requests are replayed."""
     return seed * 7919 % max(1, len(trace) // 2)
@@ -96,7 +96,7 @@ def trace_of(plan: ReplayPlan) -> Workload:
     trace = read_trace(Path(plan.trace))
     if not trace.duration_s:
         raise ConfigurationError("has all requests at one time", field=plan.trace, help="give a trace with arrivals")
-    _piece(trace, len(trace) // 2, requests_at(max(plan.rates_per_s), plan))
+    _piece(trace, len(trace) // 2, _requests_at(max(plan.rates_per_s), plan))
     return trace
 
 
