@@ -135,8 +135,11 @@ def last_line(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")[:200]
 
 
-def read_jobs(path: Path, only: Sequence[str] = ()) -> list[Job]:
-    """The jobs of a file, in its order; only: those by their names, in the order of the names."""
+def read_jobs(path: Path, only: Sequence[str] = (), *, quick: bool = False) -> list[Job]:
+    """The jobs of a file, in its order; only: those by their names, in the order of the names.
+
+    quick: one job for each of their experiments, with its sides: a small form has not all that a job may name.
+    """
     fields: list[dict[str, Any]] = yaml.safe_load(path.read_text())
     jobs = {
         each["name"]: Job(
@@ -146,7 +149,8 @@ def read_jobs(path: Path, only: Sequence[str] = ()) -> list[Job]:
     }
     if missing := set(only) - set(jobs):
         raise SystemExit(f"error: {path} has no job {', '.join(sorted(missing))}")
-    return [jobs[name] for name in only or jobs]
+    found = [jobs[name] for name in only or jobs]
+    return [Job(name, name) for name in dict.fromkeys(job.experiment for job in found)] if quick else found
 
 
 def pack(options: argparse.Namespace, jobs: Sequence[Job]) -> list[Path]:
@@ -176,10 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=Path, default=JOBS)
     parser.add_argument("--only", default="", help="names of jobs, by commas, the first one first")
     parser.add_argument("--folder", type=Path, default=default_folder(), help="of experiments")
-    parser.add_argument("--quick", action="store_true", help="the small forms, on a CPU")
+    parser.add_argument("--quick", action="store_true", help="the small form of each experiment, on a CPU")
     options = parser.parse_args(arguments)
     options.archive = options.archive or options.out
-    jobs = read_jobs(options.jobs, [name for name in options.only.split(",") if name])
+    jobs = read_jobs(options.jobs, [name for name in options.only.split(",") if name], quick=options.quick)
     try:
         asyncio.run(Runner(options, jobs).run())
     finally:

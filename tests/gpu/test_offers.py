@@ -32,6 +32,13 @@ def stack(tiny_llama: str) -> Iterator[RunningStack]:
         yield stack
 
 
+@pytest.fixture(scope="module")
+def logprob_error() -> float:
+    """Triton's products of float32, which `batch_invariant` brings, are of TF32: such rounding of the inputs of all
+    linear layers moves this model's log probabilities by up to 0.032."""
+    return 0.05
+
+
 test_a_grammar_holds = offers.test_a_grammar_holds_from_the_first_token_to_the_last
 test_json_is_what_the_schema_says = offers.test_json_is_what_the_schema_says
 test_log_probabilities_are_the_models_own = offers.test_log_probabilities_are_the_models_own

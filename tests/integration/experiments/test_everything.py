@@ -52,6 +52,13 @@ def test_every_job_is_done_beside_one_that_fails(place: Path, capsys: pytest.Cap
     assert "broken: failed with 2" in capsys.readouterr().out
 
 
+def test_quick_is_the_small_form_of_each_experiment_whatever_sides_its_jobs_name(place: Path) -> None:
+    assert run(place, "--quick", "--only", "broken,part") == 0
+    assert [path.parent.name for path in sorted((place / "out").glob("*/result.json"))] == ["example"]
+    result = read_result(place / "out" / "example")
+    assert (result.quick, list(result.defined.sides)) == (True, ["one", "split"])
+
+
 def until_stopped_with(samples: int, place: Path) -> Path:
     """Run until the time is up and the job `long` has so many samples. Returns its folder."""
     out = place / "out" / "long"
