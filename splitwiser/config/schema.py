@@ -64,7 +64,7 @@ class PoolSettings(Section):
 class PrefillSettings(Section):
     workers: Positive = 1
     """Prefill processes."""
-    chunk_tokens: Positive = 512
+    chunk_tokens: Positive = 1024
     """Most prompt tokens of one step, over all prompts in it."""
     itl_target_ms: Annotated[float, Field(ge=0)] = 0.0
     """How long decode's steps may take on average while prompts are computed: after longer ones prefill pauses until
