@@ -19,9 +19,9 @@ from splitwiser.bench.trace_csv import read_trace
 from splitwiser.bench.workload import Workload
 
 READ = ("gpu-vllm-frontier", "handoff", "goodput")
-PIECES = {"goodput": (3797, 390), "goodput-caps, -chunks, -partition, -two, -whole-two": (3617, 330)}
-"""Where in the trace these runs' requests begin, and how many their highest rate has. Their seeds do not tell any more:
-they were drawn when the place hung on the highest rate as well."""
+PIECES = {"from 3,798": (3797, 390), "from 3,618": (3617, 330), "from 1,398": (1397, 360)}
+"""Where in the trace the requests of goodput's runs begin (experiments/results/README.md says whose), and how many the
+highest rate has. The seeds of the older runs do not tell: they were drawn when the place hung on the highest rate."""
 SHORT_CHUNK = 2048
 """Of longer ones so few steps fit into a window that one more or less moves a rate by percents."""
 

@@ -153,9 +153,7 @@ def logprob_error() -> float:
     return 1e-3
 
 
-async def test_log_probabilities_are_the_models_own(
-    stack: RunningStack, tiny_llama: str, logprob_error: float
-) -> None:
+async def test_log_probabilities_are_the_models_own(stack: RunningStack, tiny_llama: str, logprob_error: float) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 

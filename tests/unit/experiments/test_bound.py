@@ -44,7 +44,7 @@ def test_the_committed_results_give_a_bound_for_any_trace(tmp_path: Path) -> Non
     trace.write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *lines]) + "\n")
     found = bound(trace)
     same = {"context_tokens": 1000, "output_tokens": 200, "decoding_tokens": 1100}
-    assert list(found["pieces"].values()) == [same, same]
+    assert list(found["pieces"].values()) == [same, same, same]
     assert all(abs(off) < 10 for off in found["one_vllm_step_off_percent"].values())
     for rates in (each["TPOT 25 ms"] for each in found["highest_rate_per_s"].values()):
         assert rates["one"] < rates["median"] < rates["most"]
