@@ -1,26 +1,18 @@
 """Owns the talk with a process of an experiment: one line of JSON to it, one from it."""
 
-import asyncio
 import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from splitwiser.helper import helper
 
-@asynccontextmanager
-async def running(module: str, *arguments: str, **environment: str) -> AsyncIterator[Process]:
-    """A process of this experiment; killed at the end unless it has ended."""
-    command = (sys.executable, "-m", module, *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=os.environ | environment)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+
+def running(module: str, *arguments: str, **environment: str) -> AbstractAsyncContextManager[Process]:
+    """A process of this experiment, for the length of the block."""
+    return helper(sys.executable, "-m", module, *arguments, stdin=PIPE, stdout=PIPE, env=os.environ | environment)
 
 
 async def line(process: Process) -> str:

@@ -16,6 +16,7 @@ from experiments.gpu.record import record
 from experiments.gpu.stack import Ask, generate
 from splitwiser.config.schema import Settings
 from splitwiser.errors import SplitwiserError
+from splitwiser.helper import helper
 from splitwiser.mps.client import ClientShare
 from splitwiser.mps.daemon import own_daemon
 from splitwiser.mps.gpu import read_gpu
@@ -48,12 +49,9 @@ async def measure(settings: Settings) -> dict[str, Any]:
         control = own_daemon(stack.settings.run_dir / "mps", read_gpu().uuid)
         pids = {name: stack.services[name].pid for name in ("prefill-0", "decode-0", "store")}
         events.clear()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", FAULT),
-            env={**os.environ, **ClientShare().environment(control)},
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        exit_code = await process.wait()
+        environ = {**os.environ, **ClientShare().environment(control)}
+        async with helper(sys.executable, "-c", FAULT, env=environ, stderr=asyncio.subprocess.DEVNULL) as process:
+            exit_code = await process.wait()
         fault_s = time.perf_counter()
         await asyncio.sleep(QUIET_S)
         quiet = [(at_s - fault_s, name, state) for at_s, name, state in events]

@@ -22,6 +22,7 @@ from experiments.gpu.account import process_bytes, used_bytes
 from experiments.gpu.handoffs import handoffs
 from experiments.gpu.record import record
 from splitwiser.config.schema import Settings
+from splitwiser.helper import helper
 from splitwiser.mps.attachment import clients
 from splitwiser.mps.client import ClientShare
 from splitwiser.mps.control import Control
@@ -165,8 +166,8 @@ async def probe(
     """What one more process of the GPU, attached to the stack's store, finds. Its failure does not end the others."""
     environment = {**os.environ, **ClientShare().environment(control), **(extra or {})}
     command = (sys.executable, "-m", module, str(settings.run_dir / settings.store.socket), *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
-    output, _ = await process.communicate()
+    async with helper(*command, stdout=asyncio.subprocess.PIPE, env=environment) as process:
+        output, _ = await process.communicate()
     if process.returncode:
         return {"failed": process.returncode}
     found: dict[str, Any] = json.loads(output)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from splitwiser.errors import StartupError
+from splitwiser.helper import helper
 
 LIMIT = 1e-2
 """Largest relative error that passes. bf16 rounding gives 0.002, a wrong kernel more than 0.1."""
@@ -121,22 +122,14 @@ async def measure_products(
 
 async def _run(job: bytes, environment: Mapping[str, str]) -> bytes:
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "splitwiser.mps.gemm"),
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        env={**os.environ, **environment},
-    )
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            output, errors = await process.communicate(job)
-    except TimeoutError:
-        raise StartupError(f"the numeric gate did not end in {TIMEOUT_S:g} s", help="is the GPU free?") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    command = (sys.executable, "-P", "-m", "splitwiser.mps.gemm")
+    environ = {**os.environ, **environment}
+    async with helper(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=environ) as process:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                output, errors = await process.communicate(job)
+        except TimeoutError:
+            raise StartupError(f"the numeric gate did not end in {TIMEOUT_S:g} s", help="is the GPU free?") from None
     if process.returncode:
         said = "".join(f"\n    {line}" for line in _last_lines(errors))
         raise StartupError(f"the numeric gate failed to run{said}", help="`splitwiser doctor --gpu` looks at the GPU")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from splitwiser.bench.prefix.rounds import Answered
 from splitwiser.config.schema import Settings
 from splitwiser.errors import StartupError
+from splitwiser.helper import helper
 
 LONGEST_LINE_BYTES = 2**24
 
@@ -38,15 +39,8 @@ async def unsplit_vllm(settings: Settings) -> AsyncIterator[UnsplitVllm]:
     needed = settings.model_dump_json(include={"engine", "pool"})
     command = (sys.executable, "-m", "splitwiser.bench.prefix.unsplit", needed)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=os.environ
-    )
-    try:
+    async with helper(*command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=os.environ) as process:
         yield UnsplitVllm(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def main() -> None:

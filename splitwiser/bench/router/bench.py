@@ -19,6 +19,7 @@ from splitwiser.bench.temporary import temporary_settings
 from splitwiser.bench.versions import versions
 from splitwiser.config.schema import EngineSettings, Settings, SimSettings
 from splitwiser.errors import SplitwiserError
+from splitwiser.helper import helper
 from splitwiser.stack.local import LocalStack
 
 SCHEMA = "splitwiser.router/1"
@@ -115,13 +116,8 @@ async def _measure(plan: Plan, run_dir: Path) -> Window:
     """Run the client process; it leaves when it is done, and is ended when this is cancelled."""
     command = (sys.executable, "-m", "splitwiser.bench.router.streams", json.dumps(asdict(plan)))
     pipe = asyncio.subprocess.PIPE
-    client = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
-    try:
+    async with helper(*command, stdout=pipe, stderr=pipe) as client:
         output, errors = await client.communicate()
-    finally:
-        if client.returncode is None:
-            client.kill()
-            await client.wait()
     if client.returncode:
         raise SplitwiserError(f"the client process failed:\n{errors.decode()}", help=f"see the logs in {run_dir}")
     fields = json.loads(output)

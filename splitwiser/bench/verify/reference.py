@@ -14,6 +14,7 @@ from splitwiser.bench.verify.cases import Case
 from splitwiser.config.schema import Settings
 from splitwiser.engine.sim.reference import expected_tokens
 from splitwiser.errors import StartupError
+from splitwiser.helper import helper
 
 ARCHITECTURES = {
     "transformers": ("llama", "opt", "qwen3", "gpt_neox"),
@@ -114,12 +115,5 @@ async def _torch_process(settings: Settings) -> AsyncIterator[asyncio.subprocess
     command = (sys.executable, "-m", "splitwiser.bench.verify.torch_process", needed)
     pipe = asyncio.subprocess.PIPE
     quiet = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=quiet
-    )
-    try:
+    async with helper(*command, stdin=pipe, stdout=pipe, limit=LONGEST_LINE_BYTES, env=quiet) as process:
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()

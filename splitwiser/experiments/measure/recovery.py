@@ -27,6 +27,7 @@ from splitwiser.experiments.definition import Point, RecoveryPlan
 from splitwiser.experiments.load import Sender, require_answers
 from splitwiser.experiments.measure.base import Measure, Measured
 from splitwiser.experiments.sides.target import Target
+from splitwiser.helper import helper
 from splitwiser.stack.child import State
 from splitwiser.stack.local import LocalStack
 
@@ -154,32 +155,25 @@ async def _armed(stack: LocalStack, fault: str) -> AsyncIterator[tuple[Sequence[
     if worker := WORKERS.get(fault):
         yield [worker], lambda: os.kill(stack.services[worker].pid, signal.SIGKILL)
         return
-    process = await _third_client(stack)
-    assert process.stdin
-    assert process.stdout
-    try:
+    async with _third_client(stack) as process:
+        assert process.stdin
+        assert process.stdout
         if not await process.stdout.readline():
             raise SplitwiserError("no third client of the GPU came up", help="run `splitwiser doctor --gpu`")
         yield list(WORKERS.values()), partial(process.stdin.write, b"\n")
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
-async def _third_client(stack: LocalStack) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def _third_client(stack: LocalStack) -> AsyncIterator[asyncio.subprocess.Process]:
     """Of the same MPS daemon; it faults at a line on its standard input."""
     from splitwiser.mps.client import ClientShare
     from splitwiser.stack.doctor import daemon_of
 
     control, _ = await asyncio.to_thread(daemon_of, stack.settings)
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", GPU_FAULT),
-        env={**os.environ, **ClientShare().environment(control)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    environ = {**os.environ, **ClientShare().environment(control)}
+    pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    async with helper(sys.executable, "-c", GPU_FAULT, env=environ, stdin=pipe, stdout=pipe, stderr=nowhere) as process:
+        yield process
 
 
 def _curve(records: Sequence[RequestRecord]) -> dict[str, list[tuple[float, float]]]:

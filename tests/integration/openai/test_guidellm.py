@@ -5,12 +5,14 @@ import json
 import os
 import sys
 import sysconfig
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from splitwiser.helper import helper
 from tests.support.stack import RunningStack, running_stack
 
 REQUIREMENTS = Path("tools/guidellm-requirements.txt").absolute()
@@ -50,19 +52,9 @@ async def guidellm(tmp_path: Path) -> Path:
 
 async def run(*command: str, **environment: str) -> tuple[int, str]:
     """Exit code, and what was said."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**os.environ, **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
+    pipes = {"stdin": DEVNULL, "stdout": PIPE, "stderr": STDOUT}
+    async with helper(*command, env={**os.environ, **environment}, **pipes) as process:
         said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     return process.returncode or 0, said.decode(errors="replace")
 
 
