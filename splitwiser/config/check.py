@@ -5,11 +5,15 @@ from urllib.parse import urlsplit
 
 from splitwiser.config.address import TcpAddress, parse_address
 from splitwiser.config.problem import Problem, raise_problems
-from splitwiser.config.schema import LEAST_ROOM_TOKENS, VLLM_PAGE_UNITS, Settings
+from splitwiser.config.schema import Settings
 
 Origin = Callable[[tuple[str, ...]], str]
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 OTLP_SCHEMES = ("http", "https")
+LEAST_ROOM_TOKENS = 32
+"""More than what a request has left when it asks for its next page."""
+VLLM_PAGE_UNITS = {"cpu": 32, "cuda": 16}
+"""What vLLM's kernels take pages of a multiple of, by device."""
 
 
 def check_settings(settings: Settings) -> None:

@@ -12,12 +12,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 KEPT_PART = 4
 """A worker keeps this part of its pages at hand, free, and lends what is free beyond it."""
 Percent = Annotated[int, Field(gt=0, le=100)]
-LEAST_ROOM_TOKENS = 32
-"""More than what a request has left when it asks for its next page."""
 VLLM_PAGE_TOKENS = 32
 """The vllm engine's default."""
-VLLM_PAGE_UNITS = {"cpu": 32, "cuda": 16}
-"""What vLLM's kernels take pages of a multiple of, by device."""
 
 
 class Section(BaseModel):

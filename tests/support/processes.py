@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+from splitwiser.helper import helper
+
 LINE_TIMEOUT_S = 60.0
 
 
@@ -39,12 +41,5 @@ class Child:
 @asynccontextmanager
 async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
     """Run a module until the block ends; whatever state it is in then, it is killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    try:
+    async with helper(sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE) as process:
         yield Child(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()

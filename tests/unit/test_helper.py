@@ -8,7 +8,7 @@ import pytest
 
 from splitwiser.helper import helper
 
-FOREVER = (sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()")
+FOREVER = (sys.executable, "-c", "import signal; signal.pause()")
 
 
 async def test_one_that_has_ended_keeps_its_exit_code() -> None:
@@ -25,17 +25,16 @@ async def test_one_that_goes_on_is_killed_and_waited_for_when_the_block_fails() 
 
 
 async def test_one_that_goes_on_is_killed_and_waited_for_when_the_block_is_cancelled() -> None:
-    processes: list[asyncio.subprocess.Process] = []
+    started = asyncio.get_running_loop().create_future()
 
-    async def listen() -> None:
-        async with helper(*FOREVER, stdout=asyncio.subprocess.PIPE) as process:
-            processes.append(process)
-            await process.communicate()
+    async def wait() -> None:
+        async with helper(*FOREVER) as process:
+            started.set_result(process)
+            await process.wait()
 
-    listening = asyncio.create_task(listen())
-    while not processes:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    listening.cancel()
+    waiting = asyncio.create_task(wait())
+    process = await started
+    waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await listening
-    assert processes[0].returncode == -signal.SIGKILL
+        await waiting
+    assert process.returncode == -signal.SIGKILL
